@@ -1,0 +1,52 @@
+"""Open Weights Workbench: look inside open language models on your own machine.
+
+The public names are imported when they are first used, so that `import workbench` is quick.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from workbench.audit.section import Section
+    from workbench.checkpoint import inspect
+    from workbench.errors import WorkbenchError
+    from workbench.evaluate.scorer import score
+    from workbench.model import Model, load
+    from workbench.stats import Estimate
+    from workbench.tables import Result
+
+__all__ = [
+    "Estimate",
+    "Model",
+    "Result",
+    "Section",
+    "WorkbenchError",
+    "inspect",
+    "load",
+    "score",
+]
+
+_HOME = {
+    "Estimate": "workbench.stats",
+    "Model": "workbench.model",
+    "Result": "workbench.tables",
+    "Section": "workbench.audit.section",
+    "WorkbenchError": "workbench.errors",
+    "inspect": "workbench.checkpoint",
+    "load": "workbench.model",
+    "score": "workbench.evaluate.scorer",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'workbench' has no attribute {name!r}")
+    value = getattr(import_module(_HOME[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,54 @@
+"""The verdicts of the section that looks inside: are the hooks faithful, was the place found?"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from workbench.stats import Estimate
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from workbench.audit.section import Section
+    from workbench.tables import Result
+
+__all__ = ["judge_fidelity", "judge_place"]
+
+
+def judge_fidelity(section: Section, certificate: Result) -> None:
+    """Judge `INSIDE-FID-1` by the layer where capture and plain run agree least."""
+    frame = certificate.frame()
+    cosines = frame["cosine"].astype(float)
+    if cosines.isna().any():
+        section.state("INSIDE-FID-1", "error", "The activations are not finite numbers.")
+        return
+    distance = max(0.0, 1 - float(cosines.min()))
+    passed = distance <= section.threshold("INSIDE-FID-1")
+    estimate = Estimate(
+        distance, distance, distance, int(frame["prompts"].iloc[0]), "exact comparison", level=1.0
+    )
+    largest = float(frame["largest_difference"].max())
+    section.state(
+        "INSIDE-FID-1",
+        "pass" if passed else "fail",
+        f"The largest difference of any captured value is {largest:.2g}.",
+        estimate=estimate,
+    )
+
+
+def judge_place(
+    section: Section, contrast: str, one_sided: Sequence[str], strongest: tuple[str, Estimate]
+) -> None:
+    """Judge `INSIDE-LOC-1`: nothing is concluded from unfaithful hooks, or without a bias."""
+    place, estimate = strongest
+    fidelity = section.verdict("INSIDE-FID-1")
+    if fidelity != "pass":
+        reason = f"The hooks are not faithful (INSIDE-FID-1: {fidelity}); nothing is concluded."
+        section.state("INSIDE-LOC-1", "skipped", reason)
+    elif not one_sided:
+        section.state("INSIDE-LOC-1", "skipped", "There is no bias finding to explain.")
+    elif estimate.value is None or math.isnan(estimate.value):
+        section.state("INSIDE-LOC-1", "inconclusive", "No pair has an effect that could be restored.")
+    else:
+        section.judge("INSIDE-LOC-1", estimate, note=f"{contrast}: most is restored by {place}.")

@@ -1,0 +1,1 @@
+"""Measuring behaviour: lm-eval tasks scored on a loaded model, and the checks that rest on them."""

@@ -1,0 +1,67 @@
+"""From scored items to estimates: the mean of an arm, and the paired difference of two arms."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from workbench.stats import LEVEL, Estimate, bootstrap_mean, bootstrap_mean_difference, wilson
+from workbench.tables import Result
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["mean_of", "paired_difference", "score_table"]
+
+
+def mean_of(
+    items: Result, column: str = "probability", *, arm: str | None = None, level: float = LEVEL
+) -> Estimate:
+    """The mean of a column over the items of one arm (over all, where none is named)."""
+    frame = items.frame()
+    if arm is not None:
+        frame = frame[frame["arm"] == arm]
+    values = frame[column].astype(float)
+    return bootstrap_mean(values.to_numpy(), clusters=frame["cluster"].to_numpy(), level=level)
+
+
+def paired_difference(items: Result, *, treated: str, control: str) -> Estimate:
+    """The target's probability in one arm minus the other's, over pairs that have both."""
+    frame = items.frame().set_index("pair")
+    first, second = (frame[frame["arm"] == arm] for arm in (treated, control))
+    both = first.index.intersection(second.index, sort=False)
+    return bootstrap_mean_difference(
+        first.loc[both, "probability"].astype(float).to_numpy(),
+        second.loc[both, "probability"].astype(float).to_numpy(),
+        clusters=first.loc[both, "cluster"].to_numpy(),
+    )
+
+
+def score_table(scores: Mapping[str, Result]) -> Result:
+    """For each task and arm: accuracy by Wilson, and the target's mean probability by bootstrap.
+
+    Returns:
+        `task`, `arm`, `n`, `accuracy` with `accuracy_low` and `accuracy_high`, `probability` with
+        `probability_low` and `probability_high`, `method`.
+    """
+    rows = []
+    for task, items in scores.items():
+        frame = items.frame()
+        for arm, group in frame.groupby("arm", sort=False):
+            correct = group["correct"].dropna().astype(bool)
+            accuracy = wilson(int(correct.sum()), len(correct))
+            mean = mean_of(items, arm=str(arm))
+            rows.append(
+                {
+                    "task": task,
+                    "arm": arm,
+                    "n": accuracy.n,
+                    "accuracy": accuracy.value,
+                    "accuracy_low": accuracy.low,
+                    "accuracy_high": accuracy.high,
+                    "probability": mean.value,
+                    "probability_low": mean.low,
+                    "probability_high": mean.high,
+                    "method": f"accuracy: {accuracy.method}; probability: {mean.method}",
+                }
+            )
+    return Result.of("scores", rows)

@@ -1,0 +1,146 @@
+"""Activation patching: which place, given the clean run's value, restores the clean answer.
+
+Exact patching over layer x position by TransformerLens' own sweep (Meng et al. 2022,
+arXiv 2202.05262; the normalisation of Wang et al. 2022, arXiv 2211.00593).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from typing import TYPE_CHECKING
+
+from workbench.errors import InputError, did_you_mean
+from workbench.interpret.pairs import logit_difference
+from workbench.stats import Estimate, bootstrap_mean
+from workbench.tables import Chart, Result
+
+if TYPE_CHECKING:
+    import torch
+
+    from workbench.interpret.pairs import EncodedPairs
+    from workbench.model import Model
+
+__all__ = ["SITES", "patching_map", "strongest"]
+
+SITES = {
+    "resid_pre": "the residual stream before a layer",
+    "attn_out": "the attention block's output",
+    "mlp_out": "the MLP's output",
+}
+
+
+def patching_map(model: Model, pairs: EncodedPairs, site: str) -> Result:
+    """The share of the effect that each layer and position restores when patched.
+
+    The corrupted prompt runs with one value taken from the clean run. 0 means that nothing
+    changed, 1 that the clean logit difference is back.
+
+    Args:
+        model: a loaded model.
+        pairs: minimal pairs as tokens.
+        site: one of `SITES`.
+
+    Returns:
+        `site`, `layer`, `position`, `token`, `estimate`, `low`, `high`, `n`, `method`: one row
+        a cell; missing where a pair's two prompts give the same answer.
+
+    Raises:
+        InputError: for an unknown site, with the closest.
+    """
+    if site not in SITES:
+        raise InputError(f'There is no site "{site}" to patch. {did_you_mean(site, SITES)}')
+    restored = _restored(model, pairs, site)
+    rows = []
+    for layer in range(restored.shape[0]):
+        for position in range(restored.shape[1]):
+            estimate = bootstrap_mean(restored[layer, position].cpu().numpy())
+            rows.append(
+                {
+                    "site": site,
+                    "layer": layer,
+                    "position": position,
+                    "token": pairs.labels[position],
+                    "estimate": estimate.value,
+                    "low": estimate.low,
+                    "high": estimate.high,
+                    "n": estimate.n,
+                    "method": estimate.method,
+                }
+            )
+    provenance = {"weights_digest": model.provenance.weights_digest, "method": "exact patching"}
+    return Result.of(f"patching_{site}", rows, provenance, _chart(site))
+
+
+def strongest(maps: list[Result]) -> tuple[str, Estimate]:
+    """The cell that restores most, in words, and its estimate.
+
+    The cell is chosen on the same pairs that estimate it: its interval is a little too favourable,
+    and `method` says so.
+    """
+    import pandas as pd
+
+    cells = pd.concat([result.frame() for result in maps]).dropna(subset=["estimate"])
+    if cells.empty:
+        return "nowhere", Estimate(None, None, None, 0, "no pair with an effect")
+    best = cells.loc[cells["estimate"].idxmax()] if cells.index.is_unique else cells.sort_values(
+        "estimate", ascending=False
+    ).iloc[0]
+    place = (
+        f"{SITES[best['site']]}, layer {best['layer']}, position {best['position']} "
+        f"({best['token'].strip()})"
+    )
+    estimate = Estimate(
+        float(best["estimate"]),
+        None if pd.isna(best["low"]) else float(best["low"]),
+        None if pd.isna(best["high"]) else float(best["high"]),
+        int(best["n"]),
+        f"{best['method']}; the largest of {len(cells)} cells",
+    )
+    return place, estimate
+
+
+def _restored(model: Model, pairs: EncodedPairs, site: str) -> torch.Tensor:
+    """The restored share `[layer, pos, pair]`."""
+    import torch
+    from transformer_lens import patching
+
+    bridge = model.bridge
+    sweep = getattr(patching, f"get_act_patch_{site}")
+    with torch.no_grad(), contextlib.redirect_stderr(io.StringIO()):  # its own progress bar
+        wanted = f"hook_{site}"
+        logits, cache = bridge.run_with_cache(
+            pairs.clean, names_filter=lambda name: name.endswith(wanted)
+        )
+        clean = logit_difference(logits, pairs)
+        corrupted = logit_difference(bridge(pairs.corrupted), pairs)
+        patched = sweep(
+            bridge,
+            pairs.corrupted,
+            cache,
+            lambda logits: logit_difference(logits, pairs),
+            reduce="none",
+        ).values
+    effect = clean - corrupted
+    effect = torch.where(effect.abs() > torch.finfo(effect.dtype).eps, effect, torch.nan)
+    share: torch.Tensor = (patched - corrupted) / effect
+    return share
+
+
+def _chart(site: str) -> Chart:
+    return Chart(
+        kind="heatmap",
+        options={
+            "x": "position",
+            "y": "layer",
+            "value": "estimate",
+            "x_text": "token",
+            "midpoint": 0,
+            "title": f"Patching {SITES[site]}",
+            "x_title": "position",
+            "y_title": "layer",
+            "scale_title": "share restored",
+            "alt": f"The share of the effect that patching {SITES[site]} restores, by layer and "
+            "position.",
+        },
+    )

@@ -1,0 +1,1 @@
+"""Model organisms: small models trained here, whose behaviour is known because it was planted."""
