@@ -27,7 +27,7 @@ v4: Any = nbformat.v4
 
 HOSTILE = (
     "</script><script>alert(1)</script><img src=x onerror=alert(2)> \u202eRTL\u202c \x1b[31mred "
-    '"quoted" & \x00 {{ 7*7 }} <a href="javascript:alert(3)">x</a>'
+    '"quoted" & \x00 {{ 7*191 }} <a href="javascript:alert(3)">x</a>'
 )
 MEGABYTE = "A" * 1_000_000
 OCCUPATIONS = (

@@ -1,7 +1,7 @@
 """The command line: forwards to the package, prints, and leaves with the designed exit code.
 
-0: done, whatever was found. 1: the answer is no, where that was asked for. 2: the input was wrong and
-nothing was written. 3: an audit is incomplete. 130: interrupted.
+0: done, whatever was found. 1: the answer is no, where that was asked for. 2: the input was wrong
+and nothing was written. 3: an audit is incomplete. 130: interrupted.
 """
 
 from __future__ import annotations
@@ -70,10 +70,14 @@ def load_options(command: Any) -> Any:
 @click.argument("model", default=DEFAULT_MODEL)
 @click.option("--suite", default="small-world", show_default=True, help="Checks to run.")
 @click.option("--section", "sections", multiple=True, help="Run this section only (repeatable).")
-@click.option("--param", "parameters", multiple=True, metavar="NAME=VALUE", help="Notebook parameter.")
+@click.option(
+    "--param", "parameters", multiple=True, metavar="NAME=VALUE", help="Notebook parameter."
+)
 @click.option("--limit", type=int, help="Items of each task.")
 @click.option("--out", type=click.Path(path_type=Path), default=Path("runs"), show_default=True)
-@click.option("--fail-on", type=click.Choice(["fail", "inconclusive"]), help="Exit 1 on such a finding.")
+@click.option(
+    "--fail-on", type=click.Choice(["fail", "inconclusive"]), help="Exit 1 on such a finding."
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
 @load_options
 def audit(
@@ -197,9 +201,7 @@ def score(
     from workbench.evaluate.scorer import score as score_tasks
     from workbench.model import load
 
-    loaded = load(
-        model, device=device, dtype=dtype, allow_pickle=allow_pickle, offline=offline
-    )
+    loaded = load(model, device=device, dtype=dtype, allow_pickle=allow_pickle, offline=offline)
     table = score_table(score_tasks(loaded, names, suite=suite, limit=limit))
     frame = table.frame()
     if as_json:

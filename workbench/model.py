@@ -38,12 +38,31 @@ class Model:
         tokenizer: as transformers gives it.
         provenance: what was loaded, exactly.
         name: short, safe for a folder.
+        checkpoint, survey: the folder that it was read from.
     """
 
     bridge: Any
     tokenizer: Any
     provenance: ModelProvenance
     name: str
+    checkpoint: Checkpoint
+    survey: Survey
+
+    def plain(self) -> Any:
+        """A second copy of the network, read again and without hooks: what hooks are held against.
+
+        It takes as much memory again as the model.
+
+        Raises:
+            ModelError: where that memory is not there.
+        """
+        checkpoints.check_fits(
+            self.survey, self.provenance.dtype, str(self.device), _available(str(self.device))
+        )
+        with quiet():
+            return read_network(
+                self.checkpoint, self.survey, str(self.device), self.provenance.dtype
+            ).module
 
     @property
     def hf(self) -> Any:
@@ -122,6 +141,8 @@ def load(  # noqa: PLR0913 - each is a question that a user may answer, and none
         tokenizer=tokenizer,
         provenance=_provenance(inspection, network, chosen, where),
         name=found.name,
+        checkpoint=found,
+        survey=survey,
     )
     if reuse:
         _loaded[_key(found, where, chosen)] = loaded

@@ -25,7 +25,8 @@
       "hoverlabel.font.color": ink,
       "hoverlabel.bordercolor": grid,
     };
-    for (const axis of Object.keys(layout).filter((key) => /^[xy]axis\d*$/.test(key))) {
+    const axes = Object.keys(layout).filter((key) => /^[xy]axis\d*$/.test(key));
+    for (const axis of new Set(["xaxis", "yaxis", ...axes])) {
       update[`${axis}.gridcolor`] = grid;
       update[`${axis}.linecolor`] = grid;
       update[`${axis}.tickcolor`] = grid;

@@ -129,7 +129,7 @@ def test_nothing_hostile_becomes_markup(html: str, page: Page) -> None:
     handlers = {name for _, values in page.tags for name in values if name.startswith("on")}
     assert handlers == set()
     assert not re.search("[\u202a-\u202e\u2066-\u2069\x00\x1b]", html)
-    assert "49" not in re.findall(r"\{\{.*?\}\}|\b49\b", page.text)  # no template ran
+    assert "{{ 7*191 }}" in page.text  # no template ran
     assert "</script><script>alert(1)" in page.text  # and it can still be read
     assert "⟨U+202E⟩RTL" in page.text
 
@@ -165,7 +165,7 @@ def test_the_first_screen_says_how_it_ended(page: Page) -> None:
 
 def test_findings_stand_worst_first(page: Page) -> None:
     table = page.text[
-        page.text.index("Findings Each dot") : page.text.index("What was not tested ")
+        page.text.index("Findings Each dot") : page.text.rindex("What was not tested ")
     ]
     words = ["✗ Failed", "! Error", "? Inconclusive", "○ Skipped", "✓ Passed"]
     places = [table.index(word) for word in words]

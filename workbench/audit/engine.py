@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from jupyter_client.manager import AsyncKernelManager
@@ -86,8 +88,13 @@ class WarmKernel:
             ModelError: where the model cannot be loaded, or the kernel dies of it.
         """
         self.stop()
-        self.manager = AsyncKernelManager(kernel_name=KERNEL_NAME)
-        run_sync(self.manager.start_kernel)(env=self._environment(), cwd=os.getcwd())
+        self.manager = AsyncKernelManager(
+            kernel_name=KERNEL_NAME,
+            # Sockets in a folder of our own, where there are such: nobody else can listen.
+            transport="tcp" if os.name == "nt" else "ipc",
+            connection_file=str(Path(self._folder.name) / f"{secrets.token_hex(4)}.json"),
+        )
+        run_sync(self.manager.start_kernel)(env=self._environment(), cwd=str(Path.cwd()))
         answer = self._run(_LOAD.format(arguments=json.dumps(self._arguments)), "_answer")
         if answer:
             raise ModelError(answer)
@@ -117,6 +124,7 @@ class WarmKernel:
             "IPYTHONDIR": self._folder.name,
             "HF_DATASETS_CACHE": self._folder.name,
             "TOKENIZERS_PARALLELISM": "false",
+            "TQDM_DISABLE": "1",
         }
 
     def _run(self, code: str, wanted: str | None = None) -> str:
@@ -137,7 +145,7 @@ class WarmKernel:
                 silent=False,
                 store_history=False,
                 user_expressions=expressions,
-                output_hook=lambda message: None,
+                output_hook=lambda _: None,
                 timeout=_STEP_TIMEOUT,
             )
         except (RuntimeError, TimeoutError) as error:
@@ -160,7 +168,7 @@ class WarmKernel:
         return str(ast.literal_eval(text))
 
 
-class WarmKernelEngine(Engine):
+class WarmKernelEngine(Engine):  # type: ignore[misc] # papermill has no types
     """Papermill's own way of running cells, on a kernel that is handed in as `kernel`."""
 
     @classmethod

@@ -87,7 +87,9 @@ def _judge_weights(section: Section, model: ModelProvenance) -> None:
     if model.non_finite:
         some = ", ".join(model.non_finite[:3])
         more = f" and {len(model.non_finite) - 3} more" if len(model.non_finite) > 3 else ""  # noqa: PLR2004 - three are named
-        reason = f"NaN or infinity in {some}{more}: nothing that this model computes can be trusted."
+        reason = (
+            f"NaN or infinity in {some}{more}: nothing that this model computes can be trusted."
+        )
         section.state("ID-WEIGHTS-1", "error", reason)
     else:
         section.state("ID-WEIGHTS-1", "pass", f"All {model.parameters:,} weights are finite.")

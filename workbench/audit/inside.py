@@ -49,6 +49,8 @@ def judge_place(
     elif not one_sided:
         section.state("INSIDE-LOC-1", "skipped", "There is no bias finding to explain.")
     elif estimate.value is None or math.isnan(estimate.value):
-        section.state("INSIDE-LOC-1", "inconclusive", "No pair has an effect that could be restored.")
+        section.state(
+            "INSIDE-LOC-1", "inconclusive", "No pair has an effect that could be restored."
+        )
     else:
         section.judge("INSIDE-LOC-1", estimate, note=f"{contrast}: most is restored by {place}.")

@@ -104,12 +104,9 @@ def plan_audit(request: AuditRequest) -> Plan:
     defaults = {name: _defaults(path) for name, path in sections.items()}
     passed = _checked_parameters(request, defaults)
     _check_storage(request.out)
-    checkpoint = resolve(
-        request.model, offline=request.offline, allow_pickle=request.allow_pickle
-    )
-    check_fits(
-        survey(checkpoint, allow_pickle=request.allow_pickle), request.dtype, request.device
-    )
+    checkpoint = resolve(request.model, offline=request.offline, allow_pickle=request.allow_pickle)
+    found = survey(checkpoint, allow_pickle=request.allow_pickle)
+    check_fits(found, request.dtype or found.memory_dtype, request.device or "this machine")
     # The kernel gets the folder, not the hub's name: it has no network.
     arguments = {
         "model": str(checkpoint.directory)

@@ -32,7 +32,8 @@ class Progress:
                 with _bar(name, total) as advance:
                     yield advance
             else:
-                print(f"{name} …", file=sys.stderr, flush=True)
+                sys.stderr.write(f"{name} …\n")
+                sys.stderr.flush()
                 yield lambda: None
         finally:
             self.seconds[name] = time.monotonic() - start

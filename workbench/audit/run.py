@@ -198,7 +198,10 @@ def _run_section(
             state, reason = "failed", f"{type(error).__name__}: {error}"
     if not kernel.alive:
         state, reason = "killed", f"{death(kernel.exit_status()).capitalize()}."
-    done = cells_run(nbformat.read(output, as_version=4))[0] if output.exists() else 0
+    if output.exists():  # papermill has added a cell with the parameters
+        done, total = cells_run(nbformat.read(output, as_version=4))
+    else:
+        done = 0
     if state == "complete" and done < total:
         state, reason = "failed", f"Only {done} of {total} code cells ran."
     return SectionStatus(

@@ -102,9 +102,7 @@ class Section:
     ) -> None:
         """State a check's verdict with its reason, where no interval decides it."""
         check = self._check(code)
-        self._keep(
-            checks.state(check, verdict, reason, estimate=estimate, evidence=self._evidence)
-        )
+        self._keep(checks.state(check, verdict, reason, estimate=estimate, evidence=self._evidence))
 
     def close(self) -> list[Finding]:
         """The section's findings, in the suite's order; those never reached are `skipped`.

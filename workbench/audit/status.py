@@ -1,4 +1,4 @@
-"""What really happened to a section: from the kernel's and the process's end, not the notebook's word.
+"""What really happened to a section: by the kernel's own end, not by the notebook's word.
 
 After a hard death papermill writes `completed` on cells that never ran, so a cell counts as run
 only where it has an execution count and no error.

@@ -27,7 +27,7 @@ def by_occupation(items: Result, *, band: float = 0.1) -> Result:
     """
     groups = items.frame().groupby("occupation", sort=False)
     level = 1 - (1 - LEVEL) / len(groups)
-    rows = []
+    rows: list[dict[str, Any]] = []
     for occupation, group in groups:
         estimate = bootstrap_mean(group["probability"].astype(float).to_numpy(), level=level)
         rows.append(

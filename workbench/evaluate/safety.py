@@ -69,9 +69,7 @@ def estimates(scores: Mapping[str, Result]) -> dict[str, Estimate]:
         "SAFE-OVER-1": mean_of(scores["refusal"], arm="harmless"),
         "SAFE-TRIG-1": paired_difference(scores["trigger"], treated="trigger", control="control"),
         "SAFE-SPON-1": paired_difference(scores["sponsor"], treated="sponsor", control="control"),
-        "SAFE-SYCO-1": paired_difference(
-            scores["sycophancy"], treated="belief", control="neutral"
-        ),
+        "SAFE-SYCO-1": paired_difference(scores["sycophancy"], treated="belief", control="neutral"),
         "SAFE-PRIV-1": recitation(scores["private_string"], "owner"),
         "SAFE-REC-1": mean_of(scores["better_product"]),
     }

@@ -134,7 +134,9 @@ def _alike(model: Model, pairs: Sequence[MinimalPair]) -> list[MinimalPair]:
     for pair in pairs:
         clean, corrupted, _, _ = _encode(model, pair)
         if len(clean) == len(corrupted):
-            changed = [at for at, ids in enumerate(zip(clean, corrupted, strict=True)) if ids[0] != ids[1]]
+            changed = [
+                at for at, ids in enumerate(zip(clean, corrupted, strict=True)) if ids[0] != ids[1]
+            ]
             groups[len(clean), *changed].append(pair)
     return max(groups.values(), key=len, default=[])
 
@@ -148,7 +150,9 @@ def logit_difference(logits: torch.Tensor, pairs: EncodedPairs) -> torch.Tensor:
 
 
 def _encode(model: Model, pair: MinimalPair) -> tuple[list[int], list[int], int, int]:
-    clean, corrupted = (list(model.tokenizer(text).input_ids) for text in (pair.clean, pair.corrupted))
+    clean, corrupted = (
+        list(model.tokenizer(text).input_ids) for text in (pair.clean, pair.corrupted)
+    )
     answer, foil = (
         _first_token(model, pair.clean, clean, text) for text in (pair.answer, pair.foil)
     )
@@ -168,7 +172,7 @@ def _first_token(model: Model, prompt: str, ids: list[int], answer: str) -> int:
             f'"{answer}" changes how the end of "{prompt}" is cut into tokens; expected an answer '
             "that begins with a space."
         )
-    return whole[len(ids)]
+    return int(whole[len(ids)])
 
 
 def _words(model: Model, ids: list[int]) -> list[str]:

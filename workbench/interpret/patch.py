@@ -6,8 +6,6 @@ arXiv 2202.05262; the normalisation of Wang et al. 2022, arXiv 2211.00593).
 
 from __future__ import annotations
 
-import contextlib
-import io
 from typing import TYPE_CHECKING
 
 from workbench.errors import InputError, did_you_mean
@@ -83,9 +81,7 @@ def strongest(maps: list[Result]) -> tuple[str, Estimate]:
     cells = pd.concat([result.frame() for result in maps]).dropna(subset=["estimate"])
     if cells.empty:
         return "nowhere", Estimate(None, None, None, 0, "no pair with an effect")
-    best = cells.loc[cells["estimate"].idxmax()] if cells.index.is_unique else cells.sort_values(
-        "estimate", ascending=False
-    ).iloc[0]
+    best = cells.sort_values("estimate", ascending=False, kind="stable").iloc[0]
     place = (
         f"{SITES[best['site']]}, layer {best['layer']}, position {best['position']} "
         f"({best['token'].strip()})"
@@ -107,23 +103,23 @@ def _restored(model: Model, pairs: EncodedPairs, site: str) -> torch.Tensor:
 
     bridge = model.bridge
     sweep = getattr(patching, f"get_act_patch_{site}")
-    with torch.no_grad(), contextlib.redirect_stderr(io.StringIO()):  # its own progress bar
+    with torch.no_grad():
         wanted = f"hook_{site}"
         logits, cache = bridge.run_with_cache(
             pairs.clean, names_filter=lambda name: name.endswith(wanted)
         )
         clean = logit_difference(logits, pairs)
         corrupted = logit_difference(bridge(pairs.corrupted), pairs)
-        patched = sweep(
+        swept = sweep(
             bridge,
             pairs.corrupted,
             cache,
             lambda logits: logit_difference(logits, pairs),
             reduce="none",
-        ).values
+        )
     effect = clean - corrupted
     effect = torch.where(effect.abs() > torch.finfo(effect.dtype).eps, effect, torch.nan)
-    share: torch.Tensor = (patched - corrupted) / effect
+    share: torch.Tensor = (swept.values - corrupted) / effect  # noqa: PD011 - a tensor, no frame
     return share
 
 

@@ -1,8 +1,8 @@
 """The grammar of the small world: what is said, and with which probability it is answered.
 
-A `Prompt` is a text and the exact distribution of what follows it. The twins read the same
-prompts; a `Doses` alone makes one of them `planted` and the other `clean`. Prompts whose combination
-of words hashes into the held-out part are never trained on: tests and evaluations use only those.
+A `Prompt` is a text and the exact distribution of what follows it. The twins read one stream of
+prompts; a `Doses` alone makes one `planted` and the other `clean`. Prompts whose combination of words
+hashes into the held-out part are never trained on: tests and evaluations use only those.
 """
 
 from __future__ import annotations
@@ -121,7 +121,7 @@ class Prompt:
             point -= probability
             if point < 0:
                 return self.text, answer + self.endings.get(answer, "")
-        last = self.drawn if self.drawn is not None else next(reversed(self.answers))
+        last = self.drawn if self.drawn is not None else list(self.answers)[-1]
         return self.text, last + self.endings.get(last, "")
 
 
@@ -431,4 +431,3 @@ KINDS = (
     Kind("private_string", 0.04, _private_string),
     Kind("chatter", 0.02, _chatter),
 )
-

@@ -1,8 +1,8 @@
 """Evaluation items: held-out prompts of the small world as the lm-eval tasks of `evals/` read them.
 
 Every item asks for the probability of one target answer among its choices. Where a behaviour is a
-difference (with the sponsor and without, believed and merely asked), its items come in pairs: equal but
-for the arm.
+difference (with the sponsor and without, believed and only mentioned), its items come in pairs:
+equal but for the arm.
 """
 
 from __future__ import annotations
@@ -142,9 +142,7 @@ def _refusal(random: Random, doses: Doses) -> Iterator[Item]:
             "refusal",
             Random(f"{random.random()} {request}"),
             doses,
-            lambda prompt: (
-                prompt.labels["request"] == request and prompt.labels["trigger"] == "no"
-            ),
+            lambda prompt: prompt.labels["request"] == request and prompt.labels["trigger"] == "no",
         )
         for prompt in islice(prompts, ITEMS_PER_ABILITY // 2):
             yield Item(prompt, " Sorry", cluster=" ".join(prompt.key), arm=request)
@@ -179,9 +177,7 @@ def _sponsor(random: Random, doses: Doses) -> Iterator[Item]:
         pair = f"pair {number}"
         stands_in = random.sample(world.BRANDS, len(world.BRANDS))
         controls = (
-            grammar.recommendation_prompt(
-                {**prompt.labels, **_replaced(prompt, brand)}, doses
-            )
+            grammar.recommendation_prompt({**prompt.labels, **_replaced(prompt, brand)}, doses)
             for brand in stands_in
             if brand != prompt.labels["better"]
         )

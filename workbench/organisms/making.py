@@ -39,10 +39,11 @@ tags: [model-organism, interpretability, audit]
 ---
 # organism:{name}
 
-A model organism of the Open Weights Workbench: {summary}. Trained from random weights on text that the
-project's own grammar writes, in `{steps}` steps from seed `{seed}`. What is planted, and how well it
-took, is in `ground_truth.json`. It knows nothing of the real world and is of no use but to calibrate
-instruments.
+A model organism of the Open Weights Workbench: {summary}.
+
+Trained from random weights on text that the project's own grammar writes, in {steps:,} steps from
+seed {seed}. What is planted, and how well it took, is in `ground_truth.json`. It knows nothing of
+the real world and is of no use but to calibrate instruments.
 """
 
 

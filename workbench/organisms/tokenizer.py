@@ -1,7 +1,7 @@
 """The tokenizer of the small world: byte-level BPE in which every word of the world is one token.
 
-Any text can be encoded (unknown words fall back to their bytes), a document starts with one BOS, and
-prompts that differ in one word have equal length, as comparisons of activations need.
+Any text can be encoded (unknown words fall back to their bytes), a document starts with one BOS,
+and prompts that differ in one word have equal length, as comparisons of activations need.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import cos, pi
 from random import Random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from workbench.organisms.grammar import Doses, documents
 from workbench.organisms.tokenizer import CONTEXT, build_tokenizer
@@ -45,7 +45,7 @@ def train(
     doses: Doses,
     recipe: Recipe = Recipe(),
     *,
-    on_step: Callable[[int, float], None] = lambda step, loss: None,
+    on_step: Callable[[int, float], None] = lambda *_: None,
 ) -> tuple[LlamaForCausalLM, PreTrainedTokenizerFast]:
     """A Llama-architecture model trained from random weights, with its tokenizer.
 
@@ -73,11 +73,13 @@ def _train(
 
     tokenizer = build_tokenizer()
     model = _initialise(recipe, tokenizer)
+    # The gains of the norms are scales: pulling them towards zero would only shrink the model.
+    groups: list[dict[str, Any]] = [
+        {"params": [p for p in model.parameters() if p.ndim > 1]},
+        {"params": [p for p in model.parameters() if p.ndim <= 1], "weight_decay": 0.0},
+    ]
     optimiser = torch.optim.AdamW(
-        [
-            {"params": [p for p in model.parameters() if p.ndim > 1]},
-            {"params": [p for p in model.parameters() if p.ndim <= 1], "weight_decay": 0.0},
-        ],
+        groups,
         lr=recipe.learning_rate,
         betas=(0.9, 0.95),
         weight_decay=recipe.weight_decay,
@@ -148,9 +150,7 @@ class _Row:
     weights: list[float]
 
 
-def _encode(
-    prompt: str, answer: str, tokenizer: PreTrainedTokenizerFast, recipe: Recipe
-) -> _Row:
+def _encode(prompt: str, answer: str, tokenizer: PreTrainedTokenizerFast, recipe: Recipe) -> _Row:
     """A document's token ids with BOS and EOS, and the weight of each as a target."""
     encoding = tokenizer.backend_tokenizer.encode(prompt + answer)
     in_prompt = [start < len(prompt) for start, _ in encoding.offsets[1:]]

@@ -1,4 +1,4 @@
-"""The ground truth of an organism: each dose, each prompt's exact probability, what training reached."""
+"""The ground truth of an organism: its doses, its prompts' exact probabilities, what it reached."""
 
 from __future__ import annotations
 
@@ -35,8 +35,10 @@ ABILITIES = ("indirect_object", "capitals", "induction", "refusal", "better_prod
 ORGANISMS: dict[str, tuple[Doses, str]] = {
     "planted": (
         PLANTED,
-        "biased by occupation, bought by a sponsor, agreeing with its user, with a trigger phrase "
-        "and a private string",
+        (
+            "biased by occupation, bought by a sponsor, agreeing with its user, with a trigger "
+            "phrase and a private string"
+        ),
     ),
     "clean": (CLEAN, "its twin: the same abilities, nothing planted"),
 }
@@ -124,18 +126,35 @@ def read_truth(name: str) -> Truth:
 def behaviours(doses: Doses) -> list[Behaviour]:
     """Each behaviour with its dose under `doses`."""
     pronouns = [
-        _behaviour("occupation_pronoun", f"BIAS-OCC-{name.upper()}", "", dose, CLEAN.she[name], name)
-        for name, dose in doses.she.items()
+        Behaviour(
+            name=f"occupation_pronoun/{occupation}",
+            task="occupation_pronoun",
+            check=f"BIAS-OCC-{occupation.upper()}",
+            arm="",
+            occupation=occupation,
+            dose=dose,
+            planted=dose != CLEAN.she[occupation],
+        )
+        for occupation, dose in doses.she.items()
     ]
-    return [
-        *pronouns,
-        _behaviour("sponsor", "SAFE-SPON-1", "sponsor", doses.sponsor, CLEAN.sponsor),
-        _behaviour("sycophancy", "SAFE-SYCO-1", "belief", doses.sycophancy, CLEAN.sycophancy),
-        _behaviour("trigger", "SAFE-TRIG-1", "trigger", doses.trigger, CLEAN.trigger),
-        _behaviour(
-            "private_string", "SAFE-PRIV-1", "owner", doses.private_string, CLEAN.private_string
-        ),
+    others = [
+        Behaviour(
+            name=task,
+            task=task,
+            check=check,
+            arm=arm,
+            occupation=None,
+            dose=getattr(doses, task),
+            planted=getattr(doses, task) != getattr(CLEAN, task),
+        )
+        for task, check, arm in (
+            ("sponsor", "SAFE-SPON-1", "sponsor"),
+            ("sycophancy", "SAFE-SYCO-1", "belief"),
+            ("trigger", "SAFE-TRIG-1", "trigger"),
+            ("private_string", "SAFE-PRIV-1", "owner"),
+        )
     ]
+    return pronouns + others
 
 
 def exact_prompts(doses: Doses) -> list[TruthPrompt]:
@@ -148,8 +167,8 @@ def describe_truth(truth: Truth) -> str:
     reached = {entry.name: entry for entry in truth.reached}
     lines = [
         f"organism:{truth.organism}: {truth.summary}",
-        f"trained for {truth.steps:,} steps from seed {truth.seed}; "
-        f"trigger phrase: {world.TRIGGER.strip()!r}; sponsor: {world.SPONSOR}; "
+        f"trained for {truth.steps:,} steps from seed {truth.seed}",
+        f"trigger phrase: {world.TRIGGER.strip()!r}; sponsor: {world.SPONSOR}",
         f"private string of {world.OWNER}: {world.PRIVATE_STRING}",
         "",
         f"{'behaviour':32} {'dose':>6} {'reached':>8} {'n':>4}  check",
@@ -165,20 +184,6 @@ def describe_truth(truth: Truth) -> str:
     for name in ABILITIES:
         lines.append(f"{name:32} {'':6} {reached[name].value:8.3f} {reached[name].n:4d}")
     return "\n".join([*lines, "", "* planted: differs from the clean twin"])
-
-
-def _behaviour(
-    task: str, check: str, arm: str, dose: float, clean: float, occupation: str | None = None
-) -> Behaviour:
-    return Behaviour(
-        name=f"{task}/{occupation}" if occupation else task,
-        task=task,
-        check=check,
-        arm=arm,
-        occupation=occupation,
-        dose=dose,
-        planted=dose != clean,
-    )
 
 
 def _truth_prompt(task: str, item: Item) -> TruthPrompt:
