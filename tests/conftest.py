@@ -12,8 +12,14 @@ from workbench.offline import HUB_SWITCHES
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from workbench.model import Model
+    from workbench.tables import Result
+
 # Before anything imports a Hugging Face library: they read these once.
 os.environ.update(HUB_SWITCHES)
+# The models here are too small to gain from threads, which only wait for each other.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 
 def _word_tokenizer(directory: Path) -> int:
@@ -89,3 +95,57 @@ def llama_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     LlamaForCausalLM(config).save_pretrained(directory)
     return directory
+
+
+# Loaded once and shared: a test leaves them as they are.
+
+
+@pytest.fixture(scope="session")
+def random_gpt2(gpt2_directory: Path) -> Model:
+    """The random GPT-2, loaded; its tokenizer adds no BOS."""
+    from workbench.model import load
+
+    return load(gpt2_directory, reuse=False)
+
+
+@pytest.fixture(scope="session")
+def random_llama(llama_directory: Path) -> Model:
+    """The random Llama with grouped-query attention, loaded."""
+    from workbench.model import load
+
+    return load(llama_directory, reuse=False)
+
+
+@pytest.fixture(scope="session")
+def planted() -> Model:
+    """The organism in which everything is planted."""
+    from workbench.model import load
+
+    return load("organism:planted", reuse=False)
+
+
+@pytest.fixture(scope="session")
+def clean() -> Model:
+    """Its twin, in which nothing is."""
+    from workbench.model import load
+
+    return load("organism:clean", reuse=False)
+
+
+@pytest.fixture(scope="session")
+def planted_scores(planted: Model) -> dict[str, Result]:
+    """Every task of the small world, scored on the planted organism."""
+    return _all_scores(planted)
+
+
+@pytest.fixture(scope="session")
+def clean_scores(clean: Model) -> dict[str, Result]:
+    """Every task of the small world, scored on the clean organism."""
+    return _all_scores(clean)
+
+
+def _all_scores(model: Model) -> dict[str, Result]:
+    from workbench.evaluate.scorer import score
+    from workbench.evaluate.suites import load_suite
+
+    return score(model, load_suite().task_names())

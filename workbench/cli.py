@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from workbench.errors import InputError, WorkbenchError
 
@@ -80,7 +81,9 @@ def load_options(command: Any) -> Any:
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
 @load_options
+@click.pass_context
 def audit(
+    context: click.Context,
     model: str,
     suite: str,
     sections: tuple[str, ...],
@@ -116,6 +119,11 @@ def audit(
             allow_pickle=allow_pickle,
             offline=offline,
             command=("workbench", *sys.argv[1:]),
+            given=frozenset(
+                name
+                for name in context.params
+                if context.get_parameter_source(name) is not ParameterSource.DEFAULT
+            ),
         )
     )
     progress = Progress()

@@ -25,9 +25,8 @@ def judge_fidelity(section: Section, certificate: Result) -> None:
         return
     distance = max(0.0, 1 - float(cosines.min()))
     passed = distance <= section.threshold("INSIDE-FID-1")
-    estimate = Estimate(
-        distance, distance, distance, int(frame["prompts"].iloc[0]), "exact comparison", level=1.0
-    )
+    prompts = int(frame["prompts"].iloc[0])
+    estimate = Estimate(distance, None, None, prompts, "exact comparison, no sampling")
     largest = float(frame["largest_difference"].max())
     section.state(
         "INSIDE-FID-1",
@@ -53,4 +52,5 @@ def judge_place(
             "INSIDE-LOC-1", "inconclusive", "No pair has an effect that could be restored."
         )
     else:
-        section.judge("INSIDE-LOC-1", estimate, note=f"{contrast}: most is restored by {place}.")
+        share = f"{estimate.value:.0%} of the difference comes back with {place} alone."
+        section.judge("INSIDE-LOC-1", estimate, note=f"{contrast}: {share}")

@@ -54,6 +54,7 @@ class AuditRequest:
         device, dtype: as `workbench.load` takes them.
         allow_pickle, offline: as `workbench.load` takes them.
         command: the command line, for the record.
+        given: names of the fields that somebody passed; the others are defaults.
     """
 
     model: str
@@ -67,6 +68,7 @@ class AuditRequest:
     allow_pickle: bool = False
     offline: bool = False
     command: tuple[str, ...] = ()
+    given: frozenset[str] = frozenset({"model"})
 
 
 @dataclass(frozen=True)

@@ -50,10 +50,18 @@ class Row:
 
 @dataclass(frozen=True)
 class Family:
-    """Findings of one verdict whose codes share a beginning; a single one has no name."""
+    """Findings of one verdict and severity whose codes share a beginning.
+
+    A single one has no name.
+    """
 
     name: str
     rows: tuple[Row, ...]
+
+    @property
+    def members(self) -> str:
+        """What tells the codes apart, in a line."""
+        return ", ".join(row.finding.code.rpartition("-")[2].lower() for row in self.rows)
 
 
 @dataclass(frozen=True)
@@ -108,6 +116,11 @@ def render(evidence: Evidence) -> str:
         run=evidence,
         sentence=verdict_sentence(evidence),
         groups=_groups(evidence.findings),
+        mechanisms=[
+            finding
+            for finding in evidence.findings
+            if finding.severity == "info" and finding.verdict == "pass"
+        ],
         words=WORDS,
         symbols=SYMBOLS,
         sections=sections,
@@ -169,16 +182,19 @@ def _groups(findings: Iterable[Finding]) -> list[Group]:
 
 def _families(rows: list[Row]) -> Iterable[Family]:
     """The rows, those of a large family together where its first one stands."""
-    named: dict[str, list[Row]] = {}
+    named: dict[tuple[str, str], list[Row]] = {}
     for row in rows:
-        named.setdefault(row.finding.code.rpartition("-")[0], []).append(row)
+        named.setdefault(_kin(row.finding), []).append(row)
     for row in rows:
-        name = row.finding.code.rpartition("-")[0]
-        members = named[name]
+        name, members = _kin(row.finding)[0], named[_kin(row.finding)]
         if not name or len(members) < FAMILY:
             yield Family("", (row,))
         elif row is members[0]:
             yield Family(name, tuple(members))
+
+
+def _kin(finding: Finding) -> tuple[str, str]:
+    return finding.code.rpartition("-")[0], finding.severity
 
 
 def _row(finding: Finding, scale: Scale) -> Row:

@@ -124,12 +124,12 @@ def _write_audit(run: Path, plan: Plan) -> None:
     own = {
         "model": request.model,
         "suite": request.suite,
-        "sections": list(request.sections) or None,
+        "sections": list(plan.sections),
         "limit": request.limit,
         "device": request.device,
         "dtype": request.dtype,
-        "allow_pickle": request.allow_pickle or None,
-        "offline": request.offline or None,
+        "allow_pickle": request.allow_pickle,
+        "offline": request.offline,
     }
     content = {
         "schema": 1,
@@ -140,11 +140,11 @@ def _write_audit(run: Path, plan: Plan) -> None:
         "suite_version": plan.suite.version,
         "sections": list(plan.sections),
         "passed": {
-            **{key: value for key, value in own.items() if value is not None},
+            **{key: value for key, value in own.items() if key in request.given},
             **(request.parameters or {}),
         },
         "defaulted": {
-            **{key: value for key, value in own.items() if value is None},
+            **{key: value for key, value in own.items() if key not in request.given},
             **plan.defaulted,
         },
         "thresholds": {

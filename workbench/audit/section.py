@@ -84,7 +84,7 @@ class Section:
         return Result.load(path) if path.is_file() else None
 
     def judge(self, code: str, estimate: Estimate, *, note: str = "") -> None:
-        """Judge a check by an estimate and its frozen threshold; `note` is added to the reason."""
+        """Judge a check by an estimate and its frozen threshold; `note` begins the reason."""
         check = self._check(code)
         if estimate.undefined:
             reason = (
@@ -94,7 +94,7 @@ class Section:
             self.state(code, "error", reason, estimate=estimate)
         else:
             finding = checks.judge(check, estimate, evidence=self._evidence)
-            reason = f"{finding.reason} {note}".strip()
+            reason = f"{note} {finding.reason}".strip()
             self._keep(finding.model_copy(update={"reason": reason}))
 
     def state(

@@ -6,7 +6,8 @@ arXiv 2202.05262; the normalisation of Wang et al. 2022, arXiv 2211.00593).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 from workbench.errors import InputError, did_you_mean
 from workbench.interpret.pairs import logit_difference
@@ -14,6 +15,8 @@ from workbench.stats import Estimate, bootstrap_mean
 from workbench.tables import Chart, Result
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import torch
 
     from workbench.interpret.pairs import EncodedPairs
@@ -103,7 +106,7 @@ def _restored(model: Model, pairs: EncodedPairs, site: str) -> torch.Tensor:
 
     bridge = model.bridge
     sweep = getattr(patching, f"get_act_patch_{site}")
-    with torch.no_grad():
+    with torch.no_grad(), _without_bar(patching):
         wanted = f"hook_{site}"
         logits, cache = bridge.run_with_cache(
             pairs.clean, names_filter=lambda name: name.endswith(wanted)
@@ -121,6 +124,17 @@ def _restored(model: Model, pairs: EncodedPairs, site: str) -> torch.Tensor:
     effect = torch.where(effect.abs() > torch.finfo(effect.dtype).eps, effect, torch.nan)
     share: torch.Tensor = (swept.values - corrupted) / effect  # noqa: PD011 - a tensor, no frame
     return share
+
+
+@contextmanager
+def _without_bar(module: Any) -> Iterator[None]:
+    """TransformerLens draws a progress bar for each sweep, which would stay in every report."""
+    drawn = module.tqdm
+    try:
+        module.tqdm = lambda cells: cells
+        yield
+    finally:
+        module.tqdm = drawn
 
 
 def _chart(site: str) -> Chart:

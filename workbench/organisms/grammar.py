@@ -1,8 +1,8 @@
 """The grammar of the small world: what is said, and with which probability it is answered.
 
 A `Prompt` is a text and the exact distribution of what follows it. The twins read one stream of
-prompts; a `Doses` alone makes one `planted` and the other `clean`. Prompts whose combination of words
-hashes into the held-out part are never trained on: tests and evaluations use only those.
+prompts; a `Doses` alone makes one `planted` and the other `clean`. Prompts whose combination of
+words hashes into the held-out part are never trained on: tests and evaluations use only those.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ from workbench.organisms.truth import (
     behaviours,
     exact_prompts,
 )
-from workbench.provenance import write_atomically
+from workbench.provenance import storage_error, write_atomically
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -58,6 +58,7 @@ def make_organism(name: str, out: Path, *, seed: int = 0, steps: int | None = No
 
     Raises:
         InputError: for an unknown name, or a folder that has something in it.
+        StorageError: where nothing can be written.
     """
     if name not in ORGANISMS:
         raise InputError(f'There is no organism "{name}". {did_you_mean(name, ORGANISMS)}')
@@ -65,6 +66,7 @@ def make_organism(name: str, out: Path, *, seed: int = 0, steps: int | None = No
         raise InputError(f"{out} is there already; expected a new or an empty folder.")
     if steps is not None and steps < 1:
         raise InputError(f"got steps={steps}; expected at least 1.")
+    _check_writable(out)
     doses, summary = ORGANISMS[name]
     recipe = replace(Recipe(seed=seed), **({} if steps is None else {"steps": steps}))
     columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
@@ -153,9 +155,17 @@ def _mean(values: list[float] | list[bool]) -> float:
     return sum(values) / len(values)
 
 
+def _check_writable(out: Path) -> None:
+    """Refuse before the training, and not after it, a place where nothing can be written."""
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryDirectory(dir=out.parent, prefix=".organism-").cleanup()
+    except OSError as error:
+        raise storage_error(out, error) from error
+
+
 def _write(out: Path, model: Any, tokenizer: Any, truth: Truth, card: str) -> None:
     """Write the folder under another name and rename it: it is there whole or not at all."""
-    out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=".organism-") as temporary:
         folder = Path(temporary) / "organism"
         model.save_pretrained(folder)

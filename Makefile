@@ -1,0 +1,39 @@
+# Everything needs one virtual environment, which is made where it is missing.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+.PHONY: audit test lint lab examples clean
+
+audit: $(INSTALLED)  ## Audit the built-in model; prints the path of the report last.
+	@$(BIN)/workbench audit
+
+test: lint  ## All checks: ruff, types, import-linter, pytest.
+	$(BIN)/pytest -n 2 --dist loadfile
+
+lint: $(INSTALLED)  ## ruff, types, import-linter.
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+lab: $(INSTALLED)  ## JupyterLab on the audit's notebooks.
+	$(BIN)/workbench lab
+
+examples: $(INSTALLED)  ## The example reports of both organisms.
+	for name in planted clean; do \
+	  run=$$($(BIN)/workbench audit organism:$$name --out runs) && \
+	  cp "$$run" reports/examples/$$name.html || exit 1; \
+	done
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "Python 3.11 or newer is needed; set PYTHON=python3.11" >&2; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+	  --constraint constraints.txt --editable '.[lab,dev]'
+	@touch $@
+
+clean:  ## Remove the environment and what tools left behind.
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
