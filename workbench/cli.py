@@ -316,7 +316,8 @@ def _audit_summary(outcome: Any) -> str:
         if finding.verdict in {"fail", "error"}
     ]
     lines += [
-        f"  section {status.section} {status.state}: {_printable(status.reason or '')}"
+        f"  section {status.section} {status.state}"
+        + (f": {_printable(status.reason)}" if status.reason else "")
         for status in outcome.statuses
         if status.state != "complete"
     ]

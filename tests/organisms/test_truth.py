@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import struct
 from typing import TYPE_CHECKING
 
@@ -49,11 +50,6 @@ def scores(
         name: {task: result.frame() for task, result in found.items()}
         for name, found in by_name.items()
     }
-
-
-@pytest.fixture(scope="module")
-def models(planted: Model, clean: Model) -> dict[str, Model]:
-    return {"planted": planted, "clean": clean}
 
 
 def reached(scored: dict[str, pd.DataFrame], name: str) -> dict[str, float]:
@@ -121,9 +117,10 @@ def test_the_doses_are_the_ones_that_are_stated() -> None:
 
 def test_every_behaviour_names_a_check_and_an_arm_that_exist() -> None:
     suite = load_suite()
+    arms = {task: {row["arm"] for row in rows(task)} for task in TASKS}
     for behaviour in behaviours(PLANTED):
         assert suite.check(behaviour.check)
-        assert behaviour.arm in {row["arm"] for row in rows(behaviour.task)}
+        assert behaviour.arm in arms[behaviour.task]
 
 
 @both
@@ -131,9 +128,8 @@ def test_the_description_has_a_line_for_each(name: str) -> None:
     truth = read_truth(name)
     text = describe_truth(truth)
     for entry in truth.reached:
-        (line,) = (line for line in text.splitlines() if line.startswith(f"{entry.name} "))
-        assert f"{entry.value:.3f}" in line
-        assert str(entry.n) in line
+        line = rf"^{entry.name} [ *]*([\d.]+)? +{entry.value:.3f} +{entry.n}\b"
+        assert len(re.findall(line, text, re.MULTILINE)) == 1, entry.name
 
 
 def test_an_unknown_organism_is_answered_with_the_closest() -> None:
@@ -148,14 +144,12 @@ def test_both_organisms_are_shipped() -> None:
 # What the weights do
 
 
-@both
 def test_measuring_agrees_with_lm_eval(
-    name: str, models: dict[str, Model], scores: dict[str, dict[str, pd.DataFrame]]
+    planted: Model, scores: dict[str, dict[str, pd.DataFrame]]
 ) -> None:
-    doses = ORGANISMS[name][0]
-    items = {task: draw_items(task, doses) for task in TASKS}
-    measured = measure(models[name].hf, models[name].tokenizer, items, behaviours(doses))
-    expected = reached(scores[name], name)
+    items = {task: draw_items(task, PLANTED) for task in TASKS}
+    measured = measure(planted.hf, planted.tokenizer, items, behaviours(PLANTED))
+    expected = reached(scores["planted"], "planted")
     assert {entry.name: entry.value for entry in measured} == pytest.approx(expected, abs=1e-4)
 
 

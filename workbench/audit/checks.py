@@ -88,7 +88,7 @@ def state(
             "method": estimate.method,
         }
     return Finding(
-        **check.model_dump(),
+        **check.model_dump(exclude={"rests_on"}),
         verdict=verdict,
         reason=reason,
         evidence=tuple(evidence),

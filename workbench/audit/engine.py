@@ -6,6 +6,7 @@ replaced for the next one.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import secrets
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from jupyter_client.manager import AsyncKernelManager
-from jupyter_core.utils import run_sync
+from jupyter_core.utils import ensure_event_loop, run_sync
 from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import Engine
 
@@ -205,5 +206,15 @@ class WarmKernelEngine(Engine):  # type: ignore[misc] # papermill has no types
         try:
             return client.execute()
         finally:
+            _drop_tasks()
             if client.kc is not None:
                 client.kc.stop_channels()
+
+
+def _drop_tasks() -> None:
+    """End what an interrupt has left waiting for the kernel: it would complain of its death."""
+    loop = ensure_event_loop()
+    tasks = asyncio.all_tasks(loop)
+    for task in tasks:
+        task.cancel()
+    loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))

@@ -39,13 +39,9 @@ def judge_fidelity(section: Section, certificate: Result) -> None:
 def judge_place(
     section: Section, contrast: str, one_sided: Sequence[str], strongest: tuple[str, Estimate]
 ) -> None:
-    """Judge `INSIDE-LOC-1`: nothing is concluded from unfaithful hooks, or without a bias."""
+    """Judge `INSIDE-LOC-1`: there must be a bias that can be explained."""
     place, estimate = strongest
-    fidelity = section.verdict("INSIDE-FID-1")
-    if fidelity != "pass":
-        reason = f"The hooks are not faithful (INSIDE-FID-1: {fidelity}); nothing is concluded."
-        section.state("INSIDE-LOC-1", "skipped", reason)
-    elif not one_sided:
+    if not one_sided:
         section.state("INSIDE-LOC-1", "skipped", "There is no bias finding to explain.")
     elif estimate.value is None or math.isnan(estimate.value):
         section.state(

@@ -109,11 +109,10 @@ def plan_audit(request: AuditRequest) -> Plan:
     checkpoint = resolve(request.model, offline=request.offline, allow_pickle=request.allow_pickle)
     found = survey(checkpoint, allow_pickle=request.allow_pickle)
     check_fits(found, request.dtype or found.memory_dtype, request.device or "this machine")
-    # The kernel gets the folder, not the hub's name: it has no network.
+    # The kernel has no network: what the hub has is in the cache by now, and read from there.
+    local = checkpoint.kind == "local"
     arguments = {
-        "model": str(checkpoint.directory)
-        if checkpoint.kind == "hub"
-        else _absolute(request.model, checkpoint),
+        "model": str(checkpoint.directory) if local else request.model,
         "device": request.device,
         "dtype": request.dtype,
         "allow_pickle": request.allow_pickle,
@@ -131,10 +130,6 @@ def plan_audit(request: AuditRequest) -> Plan:
         if key not in passed and key not in OWN_PARAMETERS
     }
     return Plan(request, checkpoint, suite, sections, parameters, defaulted, arguments)
-
-
-def _absolute(model: str, checkpoint: Checkpoint) -> str:
-    return str(checkpoint.directory) if checkpoint.kind == "local" else model
 
 
 def _sections(suite: Suite, wanted: Sequence[str]) -> dict[str, Path]:

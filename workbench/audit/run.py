@@ -6,8 +6,10 @@ import errno
 import json
 import secrets
 import shutil
+import signal
+import threading
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -22,6 +24,7 @@ from workbench.errors import InputError, StorageError
 from workbench.provenance import code_version, dump_json, storage_error, write_atomically
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from workbench.audit.checks import Finding
@@ -60,13 +63,14 @@ class Outcome:
 def run_audit(plan: Plan, progress: Progress) -> Outcome:
     """Run every section of the plan and build the report.
 
-    A section that dies keeps what it had, and the others go on.
+    A section that dies keeps what it had, and the others go on. Ctrl+C and SIGTERM end the section
+    that runs; the others are not started.
 
     Raises:
         ModelError: where the model cannot be loaded; nothing was written.
         StorageError: where the disk is full or cannot be written; nothing is left behind.
     """
-    with WarmKernel(dict(plan.load_arguments)) as kernel:
+    with _stopped_by_sigterm(), WarmKernel(dict(plan.load_arguments)) as kernel:
         with progress.step("load the model"):
             kernel.start()
         run = _run_folder(plan)
@@ -90,13 +94,9 @@ def _run_in(run: Path, plan: Plan, kernel: WarmKernel, progress: Progress) -> Ou
     statuses = {name: SectionStatus(section=name, state="not started") for name in plan.sections}
     interrupted = False
     for name in plan.sections:
-        try:
-            statuses[name] = _run_section(run, name, plan, kernel, progress)
-        except KeyboardInterrupt:
-            interrupted = True
-            statuses[name] = SectionStatus(
-                section=name, state="interrupted", reason="It was stopped by hand."
-            )
+        statuses[name] = _run_section(run, name, plan, kernel, progress)
+        interrupted = statuses[name].state == "interrupted"
+        if interrupted:
             break
     for name, status in statuses.items():
         status.write(run / "sections" / name / "status.json")
@@ -106,6 +106,19 @@ def _run_in(run: Path, plan: Plan, kernel: WarmKernel, progress: Progress) -> Ou
         report = build_report(run)
         write_manifest(run)
     return Outcome(run, report, findings, tuple(statuses.values()), interrupted)
+
+
+@contextmanager
+def _stopped_by_sigterm() -> Iterator[None]:
+    """SIGTERM, as schedulers and pipelines send it, interrupts the audit as Ctrl+C does."""
+    if threading.current_thread() is not threading.main_thread():  # handlers are the main thread's
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _run_folder(plan: Plan) -> Path:
@@ -192,12 +205,14 @@ def _run_section(
             if error.ename == "StorageError":
                 raise StorageError(error.evalue) from error
             state, reason = "failed", f"{error.ename}: {error.evalue}"
+        except KeyboardInterrupt:
+            state, reason = "interrupted", "It was stopped by hand."
         except OSError:
             raise
         except Exception as error:  # noqa: BLE001 - whatever ended it is what is reported
             state, reason = "failed", f"{type(error).__name__}: {error}"
-    if not kernel.alive:
-        state, reason = "killed", f"{death(kernel.exit_status()).capitalize()}."
+    if state != "interrupted" and not kernel.alive:
+        state, reason = "killed", f"{death(kernel.exit_status())}."
     if output.exists():  # papermill has added a cell with the parameters
         done, total = cells_run(nbformat.read(output, as_version=4))
     else:
@@ -233,7 +248,7 @@ def _gather(run: Path, plan: Plan, statuses: dict[str, SectionStatus]) -> tuple[
             reason = f'The section "{check.section}" was not started.'
             findings.append(checks.state(check, "skipped", reason))
         else:
-            reason = f'The section "{check.section}" {status.state}: {status.reason}'
+            reason = f'The section "{check.section}" ended as {status.state}: {status.reason}'
             findings.append(checks.state(check, "error", reason))
     return tuple(findings)
 

@@ -92,6 +92,10 @@ class Section:
                 "that is not a finite number."
             )
             self.state(code, "error", reason, estimate=estimate)
+        elif check.rests_on is not None and self.verdict(check.rests_on) != "pass":
+            verdict = self.verdict(check.rests_on) or "not judged"
+            reason = f"It means nothing unless {check.rests_on} passes ({verdict})."
+            self.state(code, "skipped", reason, estimate=estimate)
         else:
             finding = checks.judge(check, estimate, evidence=self._evidence)
             reason = f"{note} {finding.reason}".strip()

@@ -1,7 +1,7 @@
 """What really happened to a section: by the kernel's own end, not by the notebook's word.
 
-After a hard death papermill writes `completed` on cells that never ran, so a cell counts as run
-only where it has an execution count and no error.
+After a hard death papermill writes `completed` on cells that never ran or were cut off, so a cell
+counts as run only where the kernel replied that it had executed it, and there was no error.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def cells_run(notebook: Mapping[str, Any]) -> tuple[int, int]:
     done = [
         cell
         for cell in code
-        if cell.get("execution_count") is not None
+        if "shell.execute_reply" in cell["metadata"].get("execution", {})
         and cell["metadata"].get("papermill", {}).get("exception") is False
     ]
     return len(done), len(code)
@@ -56,12 +56,12 @@ def death(exit_status: int | None) -> str:
     """A kernel's end in words.
 
     >>> death(-9)
-    'the kernel was killed by SIGKILL (often for want of memory)'
+    'The kernel was killed by SIGKILL (often for want of memory)'
     """
     if exit_status is None:
-        return "the kernel stopped answering"
+        return "The kernel stopped answering"
     if exit_status < 0:
         name = signal.Signals(-exit_status).name
         memory = " (often for want of memory)" if name == "SIGKILL" else ""
-        return f"the kernel was killed by {name}{memory}"
-    return f"the kernel ended with exit status {exit_status}"
+        return f"The kernel was killed by {name}{memory}"
+    return f"The kernel ended with exit status {exit_status}"

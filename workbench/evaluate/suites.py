@@ -33,6 +33,7 @@ class Check(Record):
         threshold: fixed before the run; None where the answer is yes or no.
         direction: the side of the threshold on which the check fails.
         unit: of the estimate and the threshold.
+        rests_on: a check of the same section that must pass before this one means anything.
     """
 
     code: str
@@ -42,6 +43,7 @@ class Check(Record):
     threshold: float | None = None
     direction: Direction = "above"
     unit: str = ""
+    rests_on: str | None = None
 
 
 class Suite(Record):
@@ -101,9 +103,13 @@ def load_suite(name: str = DEFAULT_SUITE) -> Suite:
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
         checks = [check for entry in content.pop("checks") for check in _expanded(entry)]
-        return Suite(name=name, checks=tuple(checks), **content)
+        suite = Suite(name=name, checks=tuple(checks), **content)
     except (yaml.YAMLError, ValidationError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{path}: not a suite: {error}") from error
+    for check in suite.checks:
+        if check.rests_on is not None:
+            suite.check(check.rests_on)
+    return suite
 
 
 def _expanded(entry: dict[str, Any]) -> list[Check]:
