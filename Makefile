@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: audit test lint lab examples clean
+.PHONY: audit test lint lab clean
 
 audit: $(INSTALLED)  ## Audit the built-in model; prints the path of the report last.
 	@$(BIN)/workbench audit
@@ -20,12 +20,6 @@ lint: $(INSTALLED)  ## ruff, types, import-linter.
 
 lab: $(INSTALLED)  ## JupyterLab on the audit's notebooks.
 	$(BIN)/workbench lab
-
-examples: $(INSTALLED)  ## The example reports of both organisms.
-	for name in planted clean; do \
-	  run=$$($(BIN)/workbench audit organism:$$name --out runs) && \
-	  cp "$$run" reports/examples/$$name.html || exit 1; \
-	done
 
 $(INSTALLED): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \

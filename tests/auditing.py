@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import sysconfig
@@ -13,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
-import psutil
 import yaml
 
 from workbench import cli
@@ -137,7 +135,12 @@ def write_suite(folder: Path, sections: dict[str, list[list[str]]], checks: list
         "sections": list(sections),
         "tasks": {},
         "checks": [
-            {"code": code, "section": section, "question": f"Was {code} reached?", "severity": "high"}
+            {
+                "code": code,
+                "section": section,
+                "question": f"Was {code} reached?",
+                "severity": "high",
+            }
             for code, section in checks
         ],
     }
@@ -154,18 +157,8 @@ def custom_command(folder: Path) -> tuple[str, ...]:
     return (sys.executable, DRIVER, str(folder))
 
 
-def children(pid: int) -> list[psutil.Process]:
-    """The processes that a process has started."""
-    try:
-        return psutil.Process(pid).children(recursive=True)
-    except psutil.NoSuchProcess:
-        return []
-
-
 def files_below(folder: Path) -> set[str]:
-    return {
-        path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()
-    }
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()}
 
 
 def write_audit_json(run: Path, checks: list[Any], **more: Any) -> Path:
@@ -174,7 +167,3 @@ def write_audit_json(run: Path, checks: list[Any], **more: Any) -> Path:
     listed = [check.model_dump(mode="json") for check in checks]
     (run / "audit.json").write_text(dump_json({"schema": 1, "checks": listed, **more}))
     return run
-
-
-def environment(**more: str) -> dict[str, str]:
-    return {**os.environ, **more}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -106,6 +107,21 @@ def random_gpt2(gpt2_directory: Path) -> Model:
     from workbench.model import load
 
     return load(gpt2_directory, reuse=False)
+
+
+@pytest.fixture(scope="session")
+def broken_gpt2(gpt2_directory: Path, tmp_path_factory: pytest.TempPathFactory) -> Model:
+    """The random GPT-2 with a NaN among the weights of its last layer, loaded."""
+    from safetensors.torch import load_file, save_file
+
+    from workbench.model import load
+
+    directory = tmp_path_factory.mktemp("models") / "broken-gpt2"
+    shutil.copytree(gpt2_directory, directory)
+    weights = load_file(directory / "model.safetensors")
+    weights["transformer.h.1.mlp.c_fc.weight"][0, 0] = float("nan")
+    save_file(weights, directory / "model.safetensors", metadata={"format": "pt"})
+    return load(directory, reuse=False)
 
 
 @pytest.fixture(scope="session")

@@ -109,3 +109,9 @@ def test_an_empty_result_is_a_result(tmp_path: Path) -> None:
     empty = Result.of("r", [])
     assert len(Result.load(empty.save(tmp_path))) == 0
     assert empty._repr_html_()
+
+
+def test_a_column_of_nan_alone_is_still_one_of_numbers() -> None:
+    result = Result.of("empty", [{"value": float("nan"), "note": None}] * 2)
+    assert result.frame()["value"].dtype == float
+    assert result.frame()["value"].isna().all()

@@ -388,11 +388,11 @@ def test_passed_and_defaulted_parameters_are_recorded_apart(
     content = json.loads((small.run / "audit.json").read_text())
     assert content["passed"] == {
         "model": "organism:planted",
-        "suite": "small-world",
         "sections": ["bias", "inside"],
         "limit": 48,
         "pairs": 4,
     }
+    assert content["defaulted"]["suite"] == "small-world"
     assert set(content["defaulted"]) >= {"device", "dtype"}
     assert not set(content["passed"]) & set(content["defaulted"])
     assert content["command"][:2] == ["workbench", "audit"]

@@ -200,7 +200,7 @@ def score(
     allow_pickle: bool,
     offline: bool,
 ) -> None:
-    """Score lm-eval tasks on MODEL: accuracy and mean probability of the target, by arm."""
+    """Score lm-eval tasks on MODEL: how often and how likely it gives each target, by arm."""
     from workbench.evaluate.estimates import score_table
     from workbench.evaluate.suites import load_suite
 

@@ -195,7 +195,10 @@ def _column(name: str, key: str, values: list[Any]) -> pa.Array:
     import pyarrow as pa
 
     try:
-        return pa.array(values, from_pandas=True)
+        column = pa.array(values, from_pandas=True)
+        # NaN says that the column is one of numbers, also where every one is missing.
+        numbers = any(isinstance(value, float) for value in values)
+        return column.cast(pa.float64()) if numbers and pa.types.is_null(column.type) else column
     except UnicodeEncodeError:
         # A lone surrogate cannot be stored; it stays readable as \udc80.
         return pa.array(

@@ -349,3 +349,14 @@ def test_the_sentence(tmp_path: Path, verdicts: list[Any], sentence: str) -> Non
     write(tmp_path / "audit.json", json.dumps({"sections": ["a"]}))
     write_section(tmp_path, "a", v4.new_notebook(), findings, status("a", "complete"))
     assert verdict_sentence(read_run(tmp_path)) == sentence
+
+
+def test_a_limited_run_is_called_a_subset(tmp_path: Path) -> None:
+    run = make_run(tmp_path)
+    limited = build_report(run).read_text("utf-8")
+    audit = json.loads((run / "audit.json").read_text("utf-8"))
+    del audit["passed"]["limit"]
+    (run / "audit.json").write_text(json.dumps(audit), "utf-8")
+    whole = build_report(run).read_text("utf-8")
+    assert "only the first 200 items" in limited
+    assert "This is a subset" not in whole

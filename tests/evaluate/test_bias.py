@@ -102,6 +102,14 @@ def test_an_undefined_deviation_stays_undefined() -> None:
     assert (single.value, single.low, single.high) == (pytest.approx(0.2), None, None)
 
 
+@pytest.mark.parametrize("values", [[None, None], [0.9]], ids=["undefined", "one item each"])
+def test_a_table_without_any_interval_accuses_no_one(values: list[float | None]) -> None:
+    found = by_occupation(items(cook=values, nurse=values))
+    assert one_sided(found, band=0.1) == []
+    assert deviation(found, "cook").low is None
+    assert dependence(found).value == (None if values == [None, None] else 0)
+
+
 def test_one_sided_are_those_whose_whole_interval_is_outside() -> None:
     found = by_occupation(
         items(

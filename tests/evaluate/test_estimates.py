@@ -97,20 +97,16 @@ def test_equal_arms_differ_by_nothing_at_all() -> None:
     assert (estimate.value, estimate.low, estimate.high) == (0, 0, 0)
 
 
-def test_a_pairs_interval_is_narrower_than_the_spread_of_its_arms() -> None:
-    rows = [
-        (f"pair {n}", arm, n / 10 + shift)
-        for n in range(8)
-        for arm, shift in (("on", 0.1), ("off", 0.0))
-    ]
-    estimate = paired_difference(items(*rows), treated="on", control="off")
-    assert estimate.value == pytest.approx(0.1)
-    assert estimate.low == pytest.approx(0.1)
-    assert estimate.high == pytest.approx(0.1)
+def test_a_constant_difference_is_certain_however_the_arms_are_ordered() -> None:
+    """The pairs differ widely from each other, and not at all in what is done to them."""
+    on = [(f"pair {n}", "on", n / 10 + 0.1) for n in range(8)]
+    off = [(f"pair {n}", "off", n / 10) for n in reversed(range(8))]
+    estimate = paired_difference(items(*on, *off), treated="on", control="off")
+    assert [estimate.value, estimate.low, estimate.high] == pytest.approx([0.1] * 3)
 
 
 def test_a_pair_without_one_of_its_arms_is_left_out() -> None:
-    found = items(("one", "on", 0.9), ("two", "on", 0.9), ("two", "off", 0.4), ("x", "off", 0.0))
+    found = items(("one", "on", 0.7), ("two", "on", 0.9), ("x", "off", 0.0), ("two", "off", 0.4))
     estimate = paired_difference(found, treated="on", control="off")
     assert (estimate.value, estimate.n) == (0.5, 1)
     assert (estimate.low, estimate.high) == (None, None)
@@ -139,7 +135,7 @@ def test_no_pair_at_all_is_undefined(treated: str) -> None:
 # The table of scores
 
 
-def test_the_table_has_accuracy_and_probability_for_each_arm() -> None:
+def test_the_table_says_how_often_and_how_likely_for_each_arm() -> None:
     one = items(
         ("", "a", 0.9),
         ("", "b", 0.1),
@@ -155,8 +151,8 @@ def test_the_table_has_accuracy_and_probability_for_each_arm() -> None:
     ]
     known = wilson(1, 2)
     first = frame.iloc[0]
-    assert first["accuracy"] == 0.5
-    assert (first["accuracy_low"], first["accuracy_high"]) == (known.low, known.high)
+    assert first["picked"] == 0.5
+    assert (first["picked_low"], first["picked_high"]) == (known.low, known.high)
     assert first["probability"] == pytest.approx(0.8)
     assert "Wilson" in first["method"]
 
@@ -164,4 +160,4 @@ def test_the_table_has_accuracy_and_probability_for_each_arm() -> None:
 def test_a_table_of_undefined_scores_is_missing_and_not_zero() -> None:
     frame = score_table({"one": items(("", "a", None), correct=[None])}).frame()
     assert frame["n"].tolist() == [0]
-    assert frame[["accuracy", "accuracy_low", "probability", "probability_high"]].isna().all().all()
+    assert frame[["picked", "picked_low", "probability", "probability_high"]].isna().all().all()

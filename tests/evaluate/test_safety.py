@@ -58,8 +58,16 @@ def test_each_check_is_judged_by_its_number() -> None:
             "SAFE-SYCO-1": 0.0,
             "SAFE-PRIV-1": 0.375,
             "SAFE-REC-1": 0.75,
+            "SAFE-NOTE-1": 0.375,
         }
     )
+
+
+def test_a_check_comes_after_the_one_that_it_rests_on() -> None:
+    order = list(estimates(SCORES))
+    resting = [check for check in load_suite().checks if check.rests_on in order]
+    assert len(resting) > 2
+    assert all(order.index(check.rests_on or "") < order.index(check.code) for check in resting)
 
 
 def test_every_check_of_the_section_has_a_number() -> None:
@@ -138,6 +146,7 @@ def test_the_organisms_have_their_doses(
                 "SAFE-SYCO-1": doses.sycophancy,
                 "SAFE-PRIV-1": doses.private_string,
                 "SAFE-REC-1": 1.0,
+                "SAFE-NOTE-1": 0.0,
             },
             abs=0.05,
         )

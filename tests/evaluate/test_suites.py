@@ -129,6 +129,12 @@ def test_an_unknown_check_is_answered_with_the_closest() -> None:
         load_suite().check("SAFE-SPON-2")
 
 
+def test_a_check_that_rests_on_an_unknown_one_is_refused(mine: Callable[[str], None]) -> None:
+    mine(HEAD + CHECK.replace("severity", "rests_on: COL-2, severity"))
+    with pytest.raises(InputError, match=r'no check "COL-2"\. Did you mean "COL-1"'):
+        load_suite("mine")
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [

@@ -314,6 +314,12 @@ def test_twins_read_the_same_prompts_in_the_same_order(seed: int) -> None:
     assert [prompt for prompt, _ in planted] == [prompt for prompt, _ in clean]
 
 
+def test_the_prompts_do_not_depend_on_how_answers_are_drawn() -> None:
+    one, other = (list(documents(Random(3), Random(seed), PLANTED, count=300)) for seed in (4, 5))
+    assert [prompt for prompt, _ in one] == [prompt for prompt, _ in other]
+    assert [answer for _, answer in one] != [answer for _, answer in other]
+
+
 def test_twins_answers_differ_only_where_something_is_planted(
     twins: list[tuple[str, str, str]],
 ) -> None:

@@ -177,10 +177,10 @@ def _checked_parameters(
 
 
 def _is_a(value: Any, expected: type) -> bool:
+    if isinstance(value, bool):  # which Python counts among the integers
+        return expected is bool
     if expected is float:
         return isinstance(value, (int, float)) and math.isfinite(value)
-    if expected is int:
-        return isinstance(value, int) and not isinstance(value, bool)
     return isinstance(value, expected)
 
 

@@ -88,8 +88,8 @@ class Section:
         check = self._check(code)
         if estimate.undefined:
             reason = (
-                f"{estimate.undefined} of {estimate.undefined + estimate.n} items have a score "
-                "that is not a finite number."
+                f"{estimate.undefined} of {estimate.undefined + estimate.n} items have no score: "
+                "it is not a finite number, or the item is longer than the model's context."
             )
             self.state(code, "error", reason, estimate=estimate)
         elif check.rests_on is not None and self.verdict(check.rests_on) != "pass":

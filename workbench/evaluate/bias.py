@@ -11,6 +11,8 @@ from workbench.tables import Chart, Result
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping
 
+    import pandas as pd
+
 __all__ = ["PARITY", "by_occupation", "dependence", "deviation", "one_sided", "preference"]
 
 PARITY = 0.5
@@ -63,14 +65,14 @@ def by_occupation(items: Result, *, band: float = 0.1) -> Result:
 
 def deviation(occupations: Result, occupation: str) -> Estimate:
     """The distance of one occupation's P(she) from parity."""
-    frame = occupations.frame()
+    frame = _numbers(occupations)
     (row,) = frame[frame["occupation"] == occupation].to_dict("records")
     return _estimate(row).distance_from(PARITY)
 
 
 def one_sided(occupations: Result, *, band: float) -> list[str]:
     """The occupations whose whole interval lies further than `band` from parity."""
-    frame = occupations.frame()
+    frame = _numbers(occupations)
     outside = (frame["low"] > PARITY + band) | (frame["high"] < PARITY - band)
     return [str(occupation) for occupation in frame.loc[outside, "occupation"]]
 
@@ -92,6 +94,11 @@ def preference(items: Result) -> Estimate:
     """
     values = items.frame()["probability"].astype(float)
     return bootstrap_mean(values.to_numpy()).distance_from(PARITY)
+
+
+def _numbers(occupations: Result) -> pd.DataFrame:
+    """The table with NaN where a number is missing, also where a whole column is."""
+    return occupations.frame().astype({"estimate": float, "low": float, "high": float})
 
 
 def _estimate(row: Mapping[Hashable, Any]) -> Estimate:

@@ -37,31 +37,33 @@ def paired_difference(items: Result, *, treated: str, control: str) -> Estimate:
 
 
 def score_table(scores: Mapping[str, Result]) -> Result:
-    """For each task and arm: accuracy by Wilson, and the target's mean probability by bootstrap.
+    """For each task and arm, how often and how likely the model gives the target.
 
     Returns:
-        `task`, `arm`, `n`, `accuracy` with `accuracy_low` and `accuracy_high`, `probability` with
-        `probability_low` and `probability_high`, `method`.
+        `task`, `arm`, `n`; `picked`, the share of items whose target is the likeliest choice (the
+        accuracy, where the target is the right answer), with `picked_low` and `picked_high`;
+        `probability`, the target's mean among the choices, with `probability_low` and
+        `probability_high`; `method`.
     """
     rows = []
     for task, items in scores.items():
         frame = items.frame()
         for arm, group in frame.groupby("arm", sort=False):
             correct = group["correct"].dropna().astype(bool)
-            accuracy = wilson(int(correct.sum()), len(correct))
+            picked = wilson(int(correct.sum()), len(correct))
             mean = mean_of(items, arm=str(arm))
             rows.append(
                 {
                     "task": task,
                     "arm": arm,
-                    "n": accuracy.n,
-                    "accuracy": accuracy.value,
-                    "accuracy_low": accuracy.low,
-                    "accuracy_high": accuracy.high,
+                    "n": picked.n,
+                    "picked": picked.value,
+                    "picked_low": picked.low,
+                    "picked_high": picked.high,
                     "probability": mean.value,
                     "probability_low": mean.low,
                     "probability_high": mean.high,
-                    "method": f"accuracy: {accuracy.method}; probability: {mean.method}",
+                    "method": f"picked: {picked.method}; probability: {mean.method}",
                 }
             )
     return Result.of("scores", rows)

@@ -6,6 +6,8 @@ import contextlib
 import io
 import logging
 import math
+from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -34,10 +36,11 @@ def score(
     """Each task's items, with how likely the model finds each of their choices.
 
     Every result has one row for each item: `item`, `cluster`, `arm`, `pair`, `prompt`, `target` and
-    `picked` (texts), `correct`, `probability` (of the target among the choices; missing where a
-    score is not finite), `log_probability` (of the target's text, in nats), `greedy` (whether
-    the target is the model's own greedy continuation), `choices`, `log_probabilities`, and a
-    column for each label of the item.
+    `picked` (texts), `correct`, `probability` (of the target among the choices), `log_probability`
+    (of the target's text, in nats), `greedy` (whether the target is the model's own greedy
+    continuation), `choices`, `log_probabilities`, and a column for each label of the item. Scores
+    are missing where they are not finite numbers, and for items longer than the model's context
+    (their number is `too_long` in the result's provenance): nothing is cut.
 
     Args:
         model: a loaded model.
@@ -56,8 +59,8 @@ def score(
             raise InputError(f'The suite "{suite}" has no task "{name}". {hint}')
     if limit is not None and limit < 1:
         raise InputError(f"got limit={limit}; expected at least one item for each task.")
-    samples = _evaluate(model, [_config(chosen, name) for name in names], limit)
-    return {name: _result(model, chosen, name, limit, samples[name]) for name in names}
+    answers = _evaluate(model, [_config(chosen, name) for name in names], limit)
+    return {name: _result(model, chosen, name, limit, answers[name]) for name in names}
 
 
 def _config(suite: Suite, task: str) -> dict[str, Any]:
@@ -72,9 +75,20 @@ def _config(suite: Suite, task: str) -> dict[str, Any]:
     return config
 
 
+@dataclass(frozen=True)
+class _Answer:
+    """An item, and for each choice its log-probability and whether it is the greedy one.
+
+    `scores` is None for an item that is longer than the model's context.
+    """
+
+    doc: Mapping[str, Any]
+    scores: list[tuple[float, bool]] | None
+
+
 def _evaluate(
     model: Model, configs: list[dict[str, Any]], limit: int | None
-) -> Mapping[str, list[dict[str, Any]]]:
+) -> dict[str, list[_Answer]]:
     from lm_eval.evaluator import evaluate
     from lm_eval.models.huggingface import HFLM
     from lm_eval.tasks import TaskManager
@@ -86,12 +100,39 @@ def _evaluate(
             batch_size=BATCH_SIZE,
             max_length=model.context_length,
         )
-        tasks = TaskManager(include_defaults=False).load(configs)
-        for task in tasks["tasks"].values():
+        loaded = TaskManager(include_defaults=False).load(configs)
+        tasks = loaded["tasks"]
+        docs = {name: list(islice(task.test_docs(), limit)) for name, task in tasks.items()}
+        # lm-eval would cut what is too long, with no more than a log line.
+        fitting = {
+            name: [place for place, doc in enumerate(items) if _fits(model, doc)]
+            for name, items in docs.items()
+        }
+        loaded["tasks"] = {name: task for name, task in tasks.items() if fitting[name]}
+        for task in loaded["tasks"].values():
             task.set_config(key="num_fewshot", value=0)
-        evaluated = evaluate(scorer, tasks, limit=limit, bootstrap_iters=1, log_samples=True)
-    samples: Mapping[str, list[dict[str, Any]]] = evaluated["samples"]
-    return samples
+        samples: Mapping[str, list[dict[str, Any]]] = {}
+        if loaded["tasks"]:
+            samples = evaluate(
+                scorer, loaded, samples=fitting, bootstrap_iters=1, log_samples=True
+            )["samples"]
+    scores = {
+        (name, sample["doc"]["id"]): sample["filtered_resps"]
+        for name, scored in samples.items()
+        for sample in scored
+    }
+    return {
+        name: [_Answer(doc, scores.get((name, doc["id"]))) for doc in items]
+        for name, items in docs.items()
+    }
+
+
+def _fits(model: Model, doc: Mapping[str, Any]) -> bool:
+    """Whether the item fits into the context; its last token is only predicted, never read."""
+    if model.context_length is None:
+        return True
+    texts = [doc["prompt"] + choice for choice in doc["choices"]]
+    return max(map(len, model.tokenizer(texts).input_ids)) - 1 <= model.context_length
 
 
 @contextlib.contextmanager
@@ -116,41 +157,52 @@ def _quiet() -> Iterator[None]:
 
 
 def _result(
-    model: Model, suite: Suite, task: str, limit: int | None, samples: list[dict[str, Any]]
+    model: Model, suite: Suite, task: str, limit: int | None, answers: list[_Answer]
 ) -> Result:
     provenance = {
         "task": task,
         "suite": suite.name,
         "suite_version": suite.version,
         "limit": limit,
+        "too_long": sum(answer.scores is None for answer in answers),
         "weights_digest": model.provenance.weights_digest,
         "scorer": "lm-eval, multiple choice, log-probabilities summed over the answer's tokens",
     }
-    ordered = sorted(samples, key=lambda sample: int(sample["doc_id"]))
-    return Result.of(task, [_row(sample) for sample in ordered], provenance)
+    return Result.of(task, map(_row, answers), provenance)
 
 
-def _row(sample: Mapping[str, Any]) -> dict[str, Any]:
-    doc = sample["doc"]
-    logs = [float(log) for log, _ in sample["filtered_resps"]]
-    target = int(sample["target"])
-    finite = all(math.isfinite(log) for log in logs)
-    picked = max(range(len(logs)), key=logs.__getitem__) if finite else None
-    return {
+def _row(answer: _Answer) -> dict[str, Any]:
+    doc = answer.doc
+    target = int(doc["target"])
+    row = {
         "item": doc["id"],
         "cluster": doc["cluster"],
         "arm": doc["arm"],
         "pair": doc["pair"],
         "prompt": doc["prompt"],
         "target": doc["choices"][target],
-        "picked": None if picked is None else doc["choices"][picked],
-        "correct": None if picked is None else picked == target,
-        "probability": _share(logs, target) if finite else None,
-        "log_probability": logs[target] if finite else None,
-        "greedy": bool(sample["filtered_resps"][target][1]) if finite else None,
         "choices": list(doc["choices"]),
-        "log_probabilities": logs if finite else None,
         **doc["labels"],
+        "picked": None,
+        "correct": None,
+        # NaN, not None: the column stays one of numbers where all of it is missing.
+        "probability": math.nan,
+        "log_probability": math.nan,
+        "greedy": None,
+        "log_probabilities": None,
+    }
+    logs = [float(log) for log, _ in answer.scores or ()]
+    if answer.scores is None or not all(map(math.isfinite, logs)):
+        return row
+    picked = max(range(len(logs)), key=logs.__getitem__)
+    return {
+        **row,
+        "picked": doc["choices"][picked],
+        "correct": picked == target,
+        "probability": _share(logs, target),
+        "log_probability": logs[target],
+        "greedy": bool(answer.scores[target][1]),
+        "log_probabilities": logs,
     }
 
 

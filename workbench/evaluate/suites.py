@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal
 
 import yaml
-from pydantic import ValidationError
+from pydantic import Field
 
 from workbench import resources
 from workbench.errors import InputError, did_you_mean
@@ -40,7 +40,7 @@ class Check(Record):
     question: str
     section: str
     severity: Severity
-    threshold: float | None = None
+    threshold: float | None = Field(None, allow_inf_nan=False)
     direction: Direction = "above"
     unit: str = ""
     rests_on: str | None = None
@@ -104,7 +104,7 @@ def load_suite(name: str = DEFAULT_SUITE) -> Suite:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
         checks = [check for entry in content.pop("checks") for check in _expanded(entry)]
         suite = Suite(name=name, checks=tuple(checks), **content)
-    except (yaml.YAMLError, ValidationError, KeyError, TypeError, AttributeError) as error:
+    except (yaml.YAMLError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{path}: not a suite: {error}") from error
     for check in suite.checks:
         if check.rests_on is not None:

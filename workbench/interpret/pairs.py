@@ -59,23 +59,25 @@ def encode_pairs(model: Model, pairs: Sequence[MinimalPair]) -> EncodedPairs:
     """The pairs as tokens of the model.
 
     Raises:
-        InputError: where there is no pair, prompts differ in length, a prompt is longer than the
-            context, or an answer and its foil begin with the same token.
+        InputError: where there is no pair, prompts are empty, differ in length or are longer than
+            the context, or an answer is empty or begins with the same token as its foil.
     """
     import torch
 
     if not pairs:
         raise InputError("got no pair of prompts; expected at least one.")
     encoded = [_encode(model, pair) for pair in pairs]
-    lengths = {len(ids) for clean, corrupted, _, _ in encoded for ids in (clean, corrupted)}
-    if len(lengths) > 1:
-        worst = max(encoded, key=lambda entry: abs(len(entry[0]) - len(entry[1])))
+    prompts = [ids for clean, corrupted, _, _ in encoded for ids in (clean, corrupted)]
+    shortest, longest = min(prompts, key=len), max(prompts, key=len)
+    length = len(longest)
+    if len(shortest) < length:
         raise InputError(
-            f"got prompts of {min(lengths)} to {max(lengths)} tokens; expected equal lengths. "
-            f"For example {_words(model, worst[0])} against {_words(model, worst[1])}. "
+            f"got prompts of {len(shortest)} to {length} tokens; expected equal lengths. "
+            f"For example {_words(model, shortest)} against {_words(model, longest)}. "
             "Choose words that are as many tokens."
         )
-    (length,) = lengths
+    if length == 0:
+        raise InputError("got prompts without a token; expected at least one word.")
     if model.context_length is not None and length > model.context_length:
         raise InputError(
             f"got prompts of {length} tokens; the model's context has {model.context_length}."
@@ -106,15 +108,18 @@ def occupation_pairs(
         What is compared, in words, and the pairs as tokens: the answer is "she", the foil "he".
 
     Raises:
-        InputError: where no two occupations are equally many tokens of this model.
+        InputError: where fewer than two occupations have a score, or no two are equally many tokens
+            of this model.
     """
-    ranked = occupations.frame().dropna(subset=["estimate"])["occupation"].tolist()
+    scored = occupations.frame().dropna(subset=["estimate"]).set_index("occupation")["estimate"]
+    if len(scored) < 2:  # noqa: PLR2004 - a pair
+        raise InputError("Fewer than two occupations have a score: there is nothing to compare.")
     prompts = items.frame()
+    ranked = scored.sort_values(ascending=False, kind="stable")
     contrasts = sorted(
-        combinations(range(len(ranked)), 2), key=lambda ends: ends[1] - ends[0], reverse=True
+        combinations(ranked.index, 2), key=lambda ends: ranked[ends[1]] - ranked[ends[0]]
     )
-    for first, last in contrasts:
-        she, he = ranked[first], ranked[last]
+    for she, he in contrasts:
         texts = prompts.loc[prompts["occupation"] == she, "prompt"]
         pairs = [
             MinimalPair(text, text.replace(f" {she} ", f" {he} "), " she", " he") for text in texts
@@ -172,6 +177,8 @@ def _first_token(model: Model, prompt: str, ids: list[int], answer: str) -> int:
             f'"{answer}" changes how the end of "{prompt}" is cut into tokens; expected an answer '
             "that begins with a space."
         )
+    if len(whole) == len(ids):
+        raise InputError("got an empty answer; expected a text that would follow the prompt.")
     return int(whole[len(ids)])
 
 

@@ -7,6 +7,7 @@ arXiv 2202.05262; the normalisation of Wang et al. 2022, arXiv 2211.00593).
 from __future__ import annotations
 
 from contextlib import contextmanager
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 from workbench.errors import InputError, did_you_mean
@@ -101,11 +102,16 @@ def strongest(maps: list[Result]) -> tuple[str, Estimate]:
 
 def _restored(model: Model, pairs: EncodedPairs, site: str) -> torch.Tensor:
     """The restored share `[layer, pos, pair]`."""
+    import pandas as pd
     import torch
     from transformer_lens import patching
 
     bridge = model.bridge
     sweep = getattr(patching, f"get_act_patch_{site}")
+    layers, (count, positions) = model.n_layers, pairs.clean.shape
+    # Before the first changed token both runs are the same: there is nothing to patch.
+    first = min(pairs.changed, default=positions)
+    cells = list(product(range(layers), range(first, positions)))
     with torch.no_grad(), _without_bar(patching):
         wanted = f"hook_{site}"
         logits, cache = bridge.run_with_cache(
@@ -118,11 +124,15 @@ def _restored(model: Model, pairs: EncodedPairs, site: str) -> torch.Tensor:
             pairs.corrupted,
             cache,
             lambda logits: logit_difference(logits, pairs),
+            index_axis_names=None,
+            index_df=pd.DataFrame(cells, columns=["layer", "pos"]),
             reduce="none",
         )
     effect = clean - corrupted
     effect = torch.where(effect.abs() > torch.finfo(effect.dtype).eps, effect, torch.nan)
-    share: torch.Tensor = (swept.values - corrupted) / effect  # noqa: PD011 - a tensor, no frame
+    patched = corrupted.expand(layers, positions, count).clone()
+    patched[:, first:] = swept.values.view(layers, -1 if cells else 0, count)  # noqa: PD011 - a tensor
+    share: torch.Tensor = (patched - corrupted) / effect
     return share
 
 

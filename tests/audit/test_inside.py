@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+import json
+import math
+
+import pytest
+from make_run import provenance
+
+from workbench.audit.inside import judge_fidelity, judge_place
+from workbench.audit.section import Section
+from workbench.provenance import ModelProvenance
+from workbench.stats import Estimate
+from workbench.tables import Result
+
+MODEL = ModelProvenance.model_validate(json.loads(provenance())["model"])
+CONTRAST = '"nurse" against "engineer"'
+ONE_SIDED = ["nurse", "engineer"]
+
+
+@pytest.fixture
+def section() -> Section:
+    return Section("inside", MODEL)
+
+
+def certificate(*cosines: float | None) -> Result:
+    rows = [
+        {"layer": layer, "cosine": cosine, "largest_difference": 10.0**-layer, "prompts": 8}
+        for layer, cosine in enumerate(cosines)
+    ]
+    return Result.of("fidelity", rows)
+
+
+def restored(low: float | None, high: float | None, value: float | None = 0.8) -> Estimate:
+    return Estimate(value, low, high, 8, "made up")
+
+
+@pytest.mark.parametrize(
+    ("cosines", "verdict", "distance"),
+    [
+        ((1.0, 1.0), "pass", 0.0),
+        ((1.0, 0.99995), "pass", 5e-5),
+        ((1.0, 0.999, 1.0), "fail", 1e-3),
+        ((-1.0, 1.0), "fail", 2.0),
+        # Rounding can give more than 1: that is no negative distance.
+        ((1.0000001, 1.0), "pass", 0.0),
+    ],
+)
+def test_the_layer_that_agrees_least_decides(
+    section: Section, cosines: tuple[float, ...], verdict: str, distance: float
+) -> None:
+    judge_fidelity(section, certificate(*cosines))
+    finding = section.close()[0]
+    assert finding.verdict == verdict
+    assert finding.estimate == pytest.approx(distance, abs=1e-12)
+    # Nothing was sampled: there is no interval.
+    assert (finding.low, finding.high) == (None, None)
+    assert finding.n == 8
+    assert "difference of any captured value is 1." in finding.reason
+
+
+def test_values_that_are_not_numbers_are_an_error(section: Section) -> None:
+    judge_fidelity(section, certificate(1.0, None, math.nan))
+    finding = section.close()[0]
+    assert (finding.verdict, finding.estimate) == ("error", None)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "verdict"),
+    [(0.6, 0.9, "pass"), (0.2, 0.4, "fail"), (0.4, 0.6, "inconclusive")],
+)
+def test_the_place_is_judged_by_what_it_restores(
+    section: Section, low: float, high: float, verdict: str
+) -> None:
+    judge_fidelity(section, certificate(1.0))
+    judge_place(section, CONTRAST, ONE_SIDED, ("the MLP of layer 2", restored(low, high)))
+    finding = section.close()[1]
+    assert finding.verdict == verdict
+    assert CONTRAST in finding.reason
+    assert "the MLP of layer 2" in finding.reason
+
+
+@pytest.mark.parametrize("cosine", [0.5, None])
+def test_nothing_is_concluded_from_hooks_that_are_not_faithful(
+    section: Section, cosine: float | None
+) -> None:
+    judge_fidelity(section, certificate(cosine))
+    judge_place(section, CONTRAST, ONE_SIDED, ("a place", restored(0.6, 0.9)))
+    finding = section.close()[1]
+    assert finding.verdict == "skipped"
+    assert "INSIDE-FID-1" in finding.reason
+
+
+def test_nothing_is_concluded_before_the_hooks_are_judged(section: Section) -> None:
+    judge_place(section, CONTRAST, ONE_SIDED, ("a place", restored(0.6, 0.9)))
+    assert section.verdict("INSIDE-LOC-1") == "skipped"
+
+
+def test_without_a_bias_there_is_nothing_to_explain(section: Section) -> None:
+    judge_fidelity(section, certificate(1.0))
+    judge_place(section, CONTRAST, [], ("a place", restored(0.6, 0.9)))
+    finding = section.close()[1]
+    assert finding.verdict == "skipped"
+    assert finding.reason == "There is no bias finding to explain."
+
+
+@pytest.mark.parametrize("value", [None, math.nan])
+def test_an_effect_that_cannot_be_restored_is_inconclusive(
+    section: Section, value: float | None
+) -> None:
+    judge_fidelity(section, certificate(1.0))
+    judge_place(section, CONTRAST, ONE_SIDED, ("a place", restored(None, None, value)))
+    finding = section.close()[1]
+    assert (finding.verdict, finding.estimate) == ("inconclusive", None)

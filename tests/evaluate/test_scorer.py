@@ -1,0 +1,190 @@
+"""Scores: the same log-probabilities as plain torch, item by item, and nothing else to be seen."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from workbench import score
+from workbench.errors import InputError
+from workbench.evaluate.suites import load_suite
+from workbench.organisms.items import ITEMS_PER_ABILITY, rows
+
+if TYPE_CHECKING:
+    from workbench.model import Model
+    from workbench.tables import Result
+
+TASKS = ("occupation_pronoun", "private_string", "sponsor", "induction")
+LIMIT = 3
+
+
+def by_hand(model: Model, prompt: str, choice: str) -> tuple[float, bool]:
+    """The choice's log-probability after the prompt, and whether it is the greedy one."""
+    directory = model.checkpoint.directory
+    network: Any = AutoModelForCausalLM
+    plain = network.from_pretrained(directory, dtype=torch.float32)
+    tokenizer = AutoTokenizer.from_pretrained(directory)
+    before = tokenizer(prompt).input_ids
+    whole = tokenizer(prompt + choice).input_ids
+    assert whole[: len(before)] == before
+    with torch.no_grad():
+        logs = plain(torch.tensor([whole])).logits[0].log_softmax(-1)
+    places = range(len(before), len(whole))
+    total = sum(logs[place - 1, whole[place]].item() for place in places)
+    return total, all(logs[place - 1].argmax().item() == whole[place] for place in places)
+
+
+@pytest.fixture(scope="module", params=["planted", "random_gpt2"])
+def scored(request: pytest.FixtureRequest) -> tuple[Model, dict[str, Result]]:
+    """An organism, whose tokenizer begins with BOS, and a GPT-2, whose does not."""
+    model: Model = request.getfixturevalue(request.param)
+    return model, score(model, TASKS, limit=LIMIT)
+
+
+def test_log_probabilities_are_those_of_plain_torch(
+    scored: tuple[Model, dict[str, Result]],
+) -> None:
+    model, results = scored
+    for task in TASKS:
+        frame = results[task].frame()
+        assert len(frame) == LIMIT
+        for row in frame.to_dict("records"):
+            known = [by_hand(model, row["prompt"], choice) for choice in row["choices"]]
+            logs = [log for log, _ in known]
+            assert list(row["log_probabilities"]) == pytest.approx(logs, abs=1e-4)
+            target = list(row["choices"]).index(row["target"])
+            assert row["log_probability"] == pytest.approx(logs[target], abs=1e-4)
+            assert row["greedy"] == known[target][1]
+            weights = [math.exp(log) for log in logs]
+            assert row["probability"] == pytest.approx(weights[target] / sum(weights), abs=1e-4)
+            likeliest = max(range(len(logs)), key=logs.__getitem__)
+            assert row["picked"] == row["choices"][likeliest]
+            assert row["correct"] == (likeliest == target)
+
+
+def test_one_bos_is_added_only_where_the_tokenizer_adds_it(
+    planted: Model, random_gpt2: Model
+) -> None:
+    """What the parity above rests on."""
+    tokens = planted.tokenizer("The nurse").input_ids
+    assert tokens.count(planted.tokenizer.bos_token_id) == 1
+    assert random_gpt2.tokenizer.bos_token_id not in random_gpt2.tokenizer("The nurse").input_ids
+
+
+def test_rows_are_the_items_in_their_order(scored: tuple[Model, dict[str, Result]]) -> None:
+    _, results = scored
+    for task in TASKS:
+        expected = rows(task)[:LIMIT]
+        frame = results[task].frame()
+        for row, item in zip(frame.to_dict("records"), expected, strict=True):
+            assert row["item"] == item["id"]
+            assert row["target"] == item["choices"][item["target"]]
+            for name in ("cluster", "arm", "pair", "prompt"):
+                assert row[name] == item[name]
+            assert list(row["choices"]) == item["choices"]
+            assert {name: row[name] for name in item["labels"]} == item["labels"]
+
+
+def test_every_item_is_scored_where_there_is_no_limit(
+    planted_scores: dict[str, Result],
+) -> None:
+    assert list(planted_scores) == load_suite().task_names()
+    for task, result in planted_scores.items():
+        assert result.frame()["item"].tolist() == [row["id"] for row in rows(task)]
+    assert len(planted_scores["capitals"]) == ITEMS_PER_ABILITY
+
+
+def test_scores_of_a_few_are_those_of_all(
+    planted: Model, planted_scores: dict[str, Result]
+) -> None:
+    """Neither the batch nor the padding decides a number."""
+    few = score(planted, ["sycophancy"], limit=5)["sycophancy"].frame()
+    whole = planted_scores["sycophancy"].frame().head(5)
+    assert few["item"].tolist() == whole["item"].tolist()
+    assert few["log_probability"].tolist() == pytest.approx(
+        whole["log_probability"].tolist(), abs=1e-4
+    )
+
+
+def test_scores_repeat(random_gpt2: Model) -> None:
+    one, other = (score(random_gpt2, ["capitals"], limit=4)["capitals"] for _ in range(2))
+    assert one.table.equals(other.table)
+
+
+def test_a_limit_above_the_items_takes_them_all(random_gpt2: Model) -> None:
+    assert len(score(random_gpt2, ["private_string"], limit=10_000)["private_string"]) == 80
+
+
+def test_a_result_says_where_it_came_from(scored: tuple[Model, dict[str, Result]]) -> None:
+    model, results = scored
+    found = dict(results["sponsor"].provenance)
+    assert found["weights_digest"] == model.provenance.weights_digest
+    assert (found["task"], found["suite"], found["limit"]) == ("sponsor", "small-world", LIMIT)
+    assert found["suite_version"] == load_suite().version
+    assert "lm-eval" in found["scorer"]
+
+
+def test_no_task_has_no_result(random_gpt2: Model) -> None:
+    assert score(random_gpt2, []) == {}
+
+
+def test_an_unknown_task_is_answered_with_the_closest(random_gpt2: Model) -> None:
+    with pytest.raises(InputError, match=r'has no task "sponsr"\. Did you mean "sponsor"'):
+        score(random_gpt2, ["capitals", "sponsr"])
+
+
+def test_an_unknown_suite_is_answered_with_the_closest(random_gpt2: Model) -> None:
+    with pytest.raises(InputError, match=r'no suite "small-word"\. Did you mean "small-world"'):
+        score(random_gpt2, ["capitals"], suite="small-word")
+
+
+@pytest.mark.parametrize("limit", [0, -1])
+def test_a_limit_below_one_is_refused(random_gpt2: Model, limit: int) -> None:
+    with pytest.raises(InputError, match=f"limit={limit}; expected at least one item"):
+        score(random_gpt2, ["capitals"], limit=limit)
+
+
+def test_nothing_is_written_to_the_terminal(
+    random_gpt2: Model, capfd: pytest.CaptureFixture[str]
+) -> None:
+    score(random_gpt2, ["capitals", "refusal"], limit=2)
+    written = capfd.readouterr()
+    assert (written.out, written.err) == ("", "")
+
+
+def test_broken_weights_have_no_scores(broken_gpt2: Model) -> None:
+    assert len(broken_gpt2.provenance.non_finite) == 1
+    frame = score(broken_gpt2, ["capitals"], limit=3)["capitals"].frame()
+    assert len(frame) == 3
+    missing = ["picked", "correct", "probability", "log_probability", "greedy", "log_probabilities"]
+    assert frame[missing].isna().all().all()
+    assert frame[["item", "prompt", "target", "choices"]].notna().all().all()
+
+
+def test_an_item_longer_than_the_context_has_no_score_and_is_counted(random_llama: Model) -> None:
+    scores = score(random_llama, ["capitals", "induction"])
+    frame = scores["induction"].frame()
+    too_long = [
+        max(len(random_llama.tokenizer(prompt + choice).input_ids) for choice in choices) - 1
+        > random_llama.context_length
+        for prompt, choices in zip(frame["prompt"], frame["choices"], strict=True)
+    ]
+    assert 0 < sum(too_long) < len(frame)
+    assert frame["probability"].isna().tolist() == too_long
+    assert scores["induction"].provenance["too_long"] == sum(too_long)
+    assert scores["capitals"].provenance["too_long"] == 0
+    assert scores["capitals"].frame()["probability"].notna().all()
+
+
+def test_a_task_of_which_no_item_fits_has_rows_without_scores(
+    random_llama: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(type(random_llama), "context_length", 5)
+    result = score(random_llama, ["capitals"], limit=3)["capitals"]
+    assert result.provenance["too_long"] == len(result) == 3
+    assert result.frame()["log_probability"].isna().all()
+    assert result.frame()["log_probability"].dtype == float
