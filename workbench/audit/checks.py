@@ -83,7 +83,7 @@ def state(
             "estimate": estimate.value,
             "low": estimate.low,
             "high": estimate.high,
-            "level": estimate.level,
+            "level": None if estimate.low is None else estimate.level,
             "n": estimate.n,
             "method": estimate.method,
         }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import secrets
 import shutil
@@ -73,17 +72,16 @@ def run_audit(plan: Plan, progress: Progress) -> Outcome:
     with _stopped_by_sigterm(), WarmKernel(dict(plan.load_arguments)) as kernel:
         with progress.step("load the model"):
             kernel.start()
+        out_is_ours = not plan.request.out.exists()
         run = _run_folder(plan)
         try:
             return _run_in(run, plan, kernel, progress)
         except OSError as error:
-            if error.errno not in {errno.ENOSPC, errno.EDQUOT} and not isinstance(
-                error, StorageError
-            ):
-                raise
             shutil.rmtree(run, ignore_errors=True)
-            with suppress(OSError):
+            with suppress(OSError):  # a folder that holds other runs stays
                 run.parent.rmdir()
+                if out_is_ours:
+                    run.parent.parent.rmdir()
             if isinstance(error, StorageError):
                 raise
             raise storage_error(run, error) from error
