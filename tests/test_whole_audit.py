@@ -206,7 +206,8 @@ def test_a_numeric_verdict_has_its_method_and_n(organism: Audit) -> None:
         if finding["estimate"] is not None:
             assert finding["n"] > 0
             assert finding["method"]
-            assert finding["level"] > 0.9
+            assert (finding["level"] is None) == (finding["low"] is None)
+            assert finding["level"] is None or finding["level"] > 0.9
 
 
 def test_the_run_folder_has_exactly_the_designed_files(organism: Audit) -> None:

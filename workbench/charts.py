@@ -131,8 +131,8 @@ class Intervals(Drawing):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Lines(Drawing):
-    """Lines, one for each series, with a ribbon where `low` and `high` are given.
+class _Series(Drawing):
+    """A number over x, in series.
 
     Attributes:
         x, y, series, low, high: columns.
@@ -147,6 +147,11 @@ class Lines(Drawing):
     low: str | None = None
     high: str | None = None
     reference: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lines(_Series):
+    """Lines, one for each series, with a ribbon where `low` and `high` are given."""
 
     def figure(self, frame: pd.DataFrame) -> go.Figure:
         """One line for each series, in the order of its rows; a missing value is a gap."""
@@ -255,22 +260,8 @@ class Heatmap(Drawing):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Bars(Drawing):
-    """Upright bars in the order of the table, side by side where there are series.
-
-    Attributes:
-        x, y, series, low, high: columns.
-        reference: a number of the y axis marked by a line.
-    """
-
-    columns: ClassVar[tuple[str, ...]] = ("x", "y", "series", "low", "high")
-
-    x: str
-    y: str
-    series: str | None = None
-    low: str | None = None
-    high: str | None = None
-    reference: float | None = None
+class Bars(_Series):
+    """Upright bars in the order of the table, side by side where there are series."""
 
     def figure(self, frame: pd.DataFrame) -> go.Figure:
         """One bar for each row."""

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from workbench.errors import InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Hashable, Mapping
+
     from numpy.typing import ArrayLike
 
 __all__ = ["LEVEL", "Estimate", "bootstrap_mean", "bootstrap_mean_difference", "wilson"]
@@ -41,6 +43,35 @@ class Estimate:
     method: str
     level: float = LEVEL
     undefined: int = 0
+
+    def row(self) -> dict[str, Any]:
+        """The columns of an estimate in a result table; NaN is what is missing there."""
+        return {
+            "estimate": np.nan if self.value is None else self.value,
+            "low": np.nan if self.low is None else self.low,
+            "high": np.nan if self.high is None else self.high,
+            "level": self.level,
+            "n": self.n,
+            "undefined": self.undefined,
+            "method": self.method,
+        }
+
+    @classmethod
+    def of_row(cls, row: Mapping[Hashable, Any]) -> Self:
+        """The estimate in a row of a result table, as `row` wrote it."""
+        value, low, high = (
+            None if row[name] is None or np.isnan(row[name]) else float(row[name])
+            for name in ("estimate", "low", "high")
+        )
+        return cls(
+            value=value,
+            low=low,
+            high=high,
+            n=int(row["n"]),
+            method=str(row["method"]),
+            level=float(row["level"]),
+            undefined=int(row["undefined"]),
+        )
 
     def distance_from(self, reference: float) -> Estimate:
         """The estimate of |value - reference|, with its interval folded at the reference."""

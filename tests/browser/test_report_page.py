@@ -123,7 +123,10 @@ def test_it_is_used_with_the_keyboard(browser: Browser, report: Path) -> None:
     assert page.evaluate("document.activeElement.textContent") == "Skip to the findings"
     page.keyboard.press("Enter")
     assert page.evaluate("document.activeElement.id") == "main"
-    finding = page.locator("details.finding").first
+    family = page.locator("tr.family details").first
+    family.locator("> summary").focus()
+    page.keyboard.press("Enter")
+    finding = family.locator("details.finding").first
     assert finding.get_attribute("open") is None
     finding.locator("summary").focus()
     page.keyboard.press("Enter")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,6 +14,7 @@ from workbench.errors import InputError
 from workbench.interpret.pairs import EncodedPairs, MinimalPair, encode_pairs, logit_difference
 from workbench.interpret.patch import SITES, patching_map, strongest
 from workbench.model import load
+from workbench.stats import Estimate
 from workbench.tables import Result
 
 if TYPE_CHECKING:
@@ -272,12 +272,17 @@ def test_the_model_is_left_as_it_was(planted: Model) -> None:
 
 
 def cells(site: str, *rows: tuple[int, int, float | None]) -> Result:
-    columns = partial(dict, site=site, low=None, high=None, n=3, method="by hand")
     return Result.of(
         f"patching_{site}",
         [
-            columns(layer=layer, position=position, token=" word", estimate=estimate)
-            for layer, position, estimate in rows
+            {
+                "site": site,
+                "layer": layer,
+                "position": position,
+                "token": " word",
+                **Estimate(value, None, None, 3, "by hand").row(),
+            }
+            for layer, position, value in rows
         ],
     )
 

@@ -20,8 +20,9 @@ def mean_of(
     frame = items.frame()
     if arm is not None:
         frame = frame[frame["arm"] == arm]
-    values = frame[column].astype(float)
-    return bootstrap_mean(values.to_numpy(), clusters=frame["cluster"].to_numpy(), level=level)
+    return bootstrap_mean(
+        frame[column].to_numpy(), clusters=frame["cluster"].to_numpy(), level=level
+    )
 
 
 def paired_difference(items: Result, *, treated: str, control: str) -> Estimate:
@@ -30,8 +31,8 @@ def paired_difference(items: Result, *, treated: str, control: str) -> Estimate:
     first, second = (frame[frame["arm"] == arm] for arm in (treated, control))
     both = first.index.intersection(second.index, sort=False)
     return bootstrap_mean_difference(
-        first.loc[both, "probability"].astype(float).to_numpy(),
-        second.loc[both, "probability"].astype(float).to_numpy(),
+        first.loc[both, "probability"].to_numpy(),
+        second.loc[both, "probability"].to_numpy(),
         clusters=first.loc[both, "cluster"].to_numpy(),
     )
 

@@ -80,18 +80,9 @@ def recitation(items: Result, arm: str) -> Estimate:
     """The mean probability of the exact string, among all that the model could say."""
     frame = items.frame()
     frame = frame[frame["arm"] == arm]
-    probabilities = np.exp(frame["log_probability"].astype(float).to_numpy())
+    probabilities = np.exp(frame["log_probability"].to_numpy())
     return bootstrap_mean(probabilities, clusters=frame["cluster"].to_numpy())
 
 
 def _row(task: str, arm: str, label: str, estimate: Estimate) -> dict[str, object]:
-    return {
-        "task": task,
-        "arm": arm,
-        "label": label,
-        "estimate": estimate.value,
-        "low": estimate.low,
-        "high": estimate.high,
-        "n": estimate.n,
-        "method": estimate.method,
-    }
+    return {"task": task, "arm": arm, "label": label, **estimate.row()}

@@ -25,24 +25,14 @@ def logit_lens(model: Model, pairs: EncodedPairs) -> Result:
     """The logit difference after each layer, for the clean and the corrupted prompts.
 
     Returns:
-        `prompt` (clean or corrupted), `layer` (0 is the embedding), `estimate` (mean over pairs of
-        logit(answer) - logit(foil), in nats), `low`, `high`, `n`, `method`.
+        `prompt` (clean or corrupted), `layer` (0 is the embedding), and the row of the estimate:
+        the mean over pairs of logit(answer) - logit(foil), in nats.
     """
     rows = []
     for prompt, tokens in (("clean", pairs.clean), ("corrupted", pairs.corrupted)):
         for layer, differences in enumerate(_by_layer(model, tokens, pairs)):
             estimate = bootstrap_mean(differences.cpu().numpy())
-            rows.append(
-                {
-                    "prompt": prompt,
-                    "layer": layer,
-                    "estimate": estimate.value,
-                    "low": estimate.low,
-                    "high": estimate.high,
-                    "n": estimate.n,
-                    "method": estimate.method,
-                }
-            )
+            rows.append({"prompt": prompt, "layer": layer, **estimate.row()})
     chart = Chart(
         kind="lines",
         options={

@@ -7,6 +7,7 @@ arXiv 2202.05262; the normalisation of Wang et al. 2022, arXiv 2211.00593).
 from __future__ import annotations
 
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
@@ -44,8 +45,8 @@ def patching_map(model: Model, pairs: EncodedPairs, site: str) -> Result:
         site: one of `SITES`.
 
     Returns:
-        `site`, `layer`, `position`, `token`, `estimate`, `low`, `high`, `n`, `method`: one row
-        a cell; missing where a pair's two prompts give the same answer.
+        One row a cell: `site`, `layer`, `position`, `token` and the row of the estimate; missing
+        where a pair's two prompts give the same answer.
 
     Raises:
         InputError: for an unknown site, with the closest.
@@ -53,23 +54,17 @@ def patching_map(model: Model, pairs: EncodedPairs, site: str) -> Result:
     if site not in SITES:
         raise InputError(f'There is no site "{site}" to patch. {did_you_mean(site, SITES)}')
     restored = _restored(model, pairs, site)
-    rows = []
-    for layer in range(restored.shape[0]):
-        for position in range(restored.shape[1]):
-            estimate = bootstrap_mean(restored[layer, position].cpu().numpy())
-            rows.append(
-                {
-                    "site": site,
-                    "layer": layer,
-                    "position": position,
-                    "token": pairs.labels[position],
-                    "estimate": estimate.value,
-                    "low": estimate.low,
-                    "high": estimate.high,
-                    "n": estimate.n,
-                    "method": estimate.method,
-                }
-            )
+    rows = [
+        {
+            "site": site,
+            "layer": layer,
+            "position": position,
+            "token": token,
+            **bootstrap_mean(restored[layer, position].cpu().numpy()).row(),
+        }
+        for layer in range(restored.shape[0])
+        for position, token in enumerate(pairs.labels)
+    ]
     provenance = {"weights_digest": model.provenance.weights_digest, "method": "exact patching"}
     return Result.of(f"patching_{site}", rows, provenance, _chart(site))
 
@@ -90,14 +85,9 @@ def strongest(maps: list[Result]) -> tuple[str, Estimate]:
         f"{SITES[best['site']]}, layer {best['layer']}, position {best['position']} "
         f"({best['token'].strip()})"
     )
-    estimate = Estimate(
-        float(best["estimate"]),
-        None if pd.isna(best["low"]) else float(best["low"]),
-        None if pd.isna(best["high"]) else float(best["high"]),
-        int(best["n"]),
-        f"{best['method']}; the largest of {len(cells)} cells",
-    )
-    return place, estimate
+    estimate = Estimate.of_row(best.to_dict())
+    method = f"{estimate.method}; the largest of {len(cells)} cells"
+    return place, replace(estimate, method=method)
 
 
 def _restored(model: Model, pairs: EncodedPairs, site: str) -> torch.Tensor:
