@@ -17,6 +17,7 @@ from workbench.stats import (
     Estimate,
     bootstrap_mean,
     bootstrap_mean_difference,
+    bootstrap_ratio,
     wilson,
 )
 
@@ -180,3 +181,21 @@ def test_a_distance_across_the_reference_begins_at_zero() -> None:
 def test_a_distance_of_nothing_is_missing() -> None:
     missing = Estimate(None, None, None, 0, "x")
     assert missing.distance_from(0.5) == missing
+
+
+def test_a_ratio_weighs_items_by_their_wholes() -> None:
+    parts, wholes = [1.0, 2.0, 5.0], [2.0, 4.0, 1e-6]
+    estimate = bootstrap_ratio(parts, wholes)
+    assert estimate.value == pytest.approx(8 / 6.000001)
+    assert estimate.n == 3
+    same = bootstrap_ratio([1.0, 2.0, 3.0], [2.0, 4.0, 6.0])
+    assert (same.value, same.low, same.high) == pytest.approx((0.5, 0.5, 0.5))
+
+
+def test_a_ratio_is_missing_where_there_is_no_whole() -> None:
+    assert bootstrap_ratio([], []).value is None
+    assert bootstrap_ratio([1.0, 2.0], [1.0, -1.0]).value is None
+    left = bootstrap_ratio([1.0, np.nan], [2.0, 1.0])
+    assert (left.value, left.low, left.n, left.undefined) == (0.5, None, 1, 1)
+    with pytest.raises(InputError, match="parts of shape"):
+        bootstrap_ratio([1.0], [1.0, 2.0])

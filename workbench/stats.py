@@ -15,7 +15,14 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike
 
-__all__ = ["LEVEL", "Estimate", "bootstrap_mean", "bootstrap_mean_difference", "wilson"]
+__all__ = [
+    "LEVEL",
+    "Estimate",
+    "bootstrap_mean",
+    "bootstrap_mean_difference",
+    "bootstrap_ratio",
+    "wilson",
+]
 
 LEVEL = 0.95
 RESAMPLES = 2000
@@ -156,6 +163,32 @@ def bootstrap_mean_difference(
     return replace(estimate, method=f"paired {estimate.method}")
 
 
+def bootstrap_ratio(
+    parts: ArrayLike, wholes: ArrayLike, *, seed: int = 0, level: float = LEVEL
+) -> Estimate:
+    """The sum of the parts over the sum of the wholes, with a bootstrap interval over items.
+
+    An item weighs as much as its whole: one whose whole is nearly nothing cannot decide the ratio,
+    as it would in a mean of ratios.
+    """
+    top, bottom = np.asarray(parts, dtype=float), np.asarray(wholes, dtype=float)
+    if top.shape != bottom.shape or top.ndim != 1:
+        raise InputError(f"parts of shape {top.shape} for wholes of shape {bottom.shape}.")
+    keep = np.isfinite(top) & np.isfinite(bottom)
+    undefined = int(top.size - keep.sum())
+    top, bottom = top[keep], bottom[keep]
+    kind = "bootstrap of a ratio of sums"
+    if top.size == 0 or bottom.sum() == 0:
+        return Estimate(None, None, None, top.size, kind, level, undefined)
+    value = float(top.sum() / bottom.sum())
+    if top.size == 1:
+        return Estimate(value, None, None, 1, kind, level, undefined)
+    low, high, variant = _interval(top, bottom, seed, level)
+    return Estimate(
+        value, low, high, top.size, f"{kind} ({variant}), seed {seed}", level, undefined
+    )
+
+
 def _defined(data: np.ndarray, clusters: ArrayLike | None) -> tuple[np.ndarray, np.ndarray | None]:
     labels = None if clusters is None else np.asarray(clusters)
     if data.ndim != 1 or (labels is not None and labels.shape != data.shape):
@@ -175,8 +208,11 @@ def _by_cluster(data: np.ndarray, labels: np.ndarray | None) -> tuple[np.ndarray
 
 def _interval(
     sums: np.ndarray, counts: np.ndarray, seed: int, level: float
-) -> tuple[float, float, str]:
-    """The interval of the ratio of means, by BCa, or by percentiles where BCa is undefined."""
+) -> tuple[float | None, float | None, str]:
+    """The interval of the ratio of means, by BCa, or by percentiles where BCa is undefined.
+
+    None where both are: wholes of both signs can add up to nothing in some resamples.
+    """
     from scipy.stats import bootstrap
 
     def ratio(sums: np.ndarray, counts: np.ndarray, axis: int = -1) -> np.ndarray:
@@ -200,4 +236,4 @@ def _interval(
         low, high = map(float, result.confidence_interval)
         if np.isfinite([low, high]).all():
             return low, high, method
-    raise AssertionError("percentiles of finite numbers are finite")
+    return None, None, "undefined"

@@ -142,7 +142,7 @@ MODULES = {
 
 
 def by_hand(case: Case, site: str, layer: int, position: int) -> torch.Tensor:
-    """The restored share of each pair, with torch's own hooks on a plain model."""
+    """The restored share over all pairs, with torch's own hooks on a plain model."""
     network = case.model.plain()
     path = MODULES[case.model.provenance.architecture, site].format(layer)
     module = network.get_submodule(path)
@@ -168,7 +168,7 @@ def by_hand(case: Case, site: str, layer: int, position: int) -> torch.Tensor:
     clean = run(case.pairs.clean, patch=False)
     with torch.no_grad():
         corrupted = logit_difference(network(case.pairs.corrupted).logits, case.pairs)
-    return (run(case.pairs.corrupted, patch=True) - corrupted) / (clean - corrupted)
+    return (run(case.pairs.corrupted, patch=True) - corrupted).sum() / (clean - corrupted).sum()
 
 
 @every_site
@@ -179,7 +179,7 @@ def test_cells_are_those_of_hooks_written_by_hand(case: Case, site: str) -> None
     for layer in {1, case.model.n_layers - 1}:
         for position in (changed, last):
             known = by_hand(case, site, layer, position)
-            assert grid.loc[layer, position] == pytest.approx(known.mean().item(), abs=1e-4)
+            assert grid.loc[layer, position] == pytest.approx(known.item(), abs=1e-4)
     assert grid.abs().to_numpy().max() > 0.01
 
 
@@ -193,7 +193,8 @@ def test_the_mean_over_pairs_is_transformer_lens_own(case: Case, site: str) -> N
         corrupted = logit_difference(bridge(pairs.corrupted), pairs)
 
         def share(logits: torch.Tensor) -> torch.Tensor:
-            return ((logit_difference(logits, pairs) - corrupted) / (clean - corrupted)).mean()
+            mean = logit_difference(logits, pairs).mean()
+            return (mean - corrupted.mean()) / (clean.mean() - corrupted.mean())
 
         sweep = getattr(patching, f"get_act_patch_{site}")
         known = sweep(bridge, pairs.corrupted, cache, share)
@@ -210,7 +211,7 @@ def test_the_mean_over_pairs_is_the_reduced_sweep(case: Case) -> None:
         corrupted = logit_difference(bridge(pairs.corrupted), pairs)
 
         def shares(logits: torch.Tensor) -> torch.Tensor:
-            return (logit_difference(logits, pairs) - corrupted) / (clean - corrupted)
+            return (logit_difference(logits, pairs) - corrupted) / (clean - corrupted).mean()
 
         known = patching.get_act_patch_attn_out(
             bridge, pairs.corrupted, cache, shares, reduce="mean"

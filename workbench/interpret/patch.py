@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from workbench.errors import InputError, did_you_mean
 from workbench.interpret.pairs import logit_difference
-from workbench.stats import Estimate, bootstrap_mean
+from workbench.stats import Estimate, bootstrap_ratio
 from workbench.tables import Chart, Result
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    import torch
+    import numpy as np
 
     from workbench.interpret.pairs import EncodedPairs
     from workbench.model import Model
@@ -45,24 +45,24 @@ def patching_map(model: Model, pairs: EncodedPairs, site: str) -> Result:
         site: one of `SITES`.
 
     Returns:
-        One row a cell: `site`, `layer`, `position`, `token` and the row of the estimate; missing
-        where a pair's two prompts give the same answer.
+        One row a cell: `site`, `layer`, `position`, `token` and the row of the estimate, over all
+        pairs together. Pairs whose two prompts give the same answer are left out.
 
     Raises:
         InputError: for an unknown site, with the closest.
     """
     if site not in SITES:
         raise InputError(f'There is no site "{site}" to patch. {did_you_mean(site, SITES)}')
-    restored = _restored(model, pairs, site)
+    gained, effect = _sweep(model, pairs, site)
     rows = [
         {
             "site": site,
             "layer": layer,
             "position": position,
             "token": token,
-            **bootstrap_mean(restored[layer, position].cpu().numpy()).row(),
+            **bootstrap_ratio(gained[layer, position], effect).row(),
         }
-        for layer in range(restored.shape[0])
+        for layer in range(len(gained))
         for position, token in enumerate(pairs.labels)
     ]
     provenance = {"weights_digest": model.provenance.weights_digest, "method": "exact patching"}
@@ -90,8 +90,8 @@ def strongest(maps: list[Result]) -> tuple[str, Estimate]:
     return place, replace(estimate, method=method)
 
 
-def _restored(model: Model, pairs: EncodedPairs, site: str) -> torch.Tensor:
-    """The restored share `[layer, pos, pair]`."""
+def _sweep(model: Model, pairs: EncodedPairs, site: str) -> tuple[np.ndarray, np.ndarray]:
+    """What patching adds to the logit difference `[layer, pos, pair]`, and the effect `[pair]`."""
     import pandas as pd
     import torch
     from transformer_lens import patching
@@ -118,12 +118,11 @@ def _restored(model: Model, pairs: EncodedPairs, site: str) -> torch.Tensor:
             index_df=pd.DataFrame(cells, columns=["layer", "pos"]),
             reduce="none",
         )
-    effect = clean - corrupted
-    effect = torch.where(effect.abs() > torch.finfo(effect.dtype).eps, effect, torch.nan)
     patched = corrupted.expand(layers, positions, count).clone()
     patched[:, first:] = swept.values.view(layers, -1 if cells else 0, count)  # noqa: PD011 - a tensor
-    share: torch.Tensor = (patched - corrupted) / effect
-    return share
+    effect = clean - corrupted
+    some = effect.abs() > torch.finfo(effect.dtype).eps
+    return (patched - corrupted)[..., some].cpu().numpy(), effect[some].cpu().numpy()
 
 
 @contextmanager
