@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from itertools import cycle
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -57,7 +58,7 @@ def _shortened(text: str, limit: int) -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Drawing:
+class Drawing(ABC):
     """What every chart takes.
 
     Attributes:
@@ -72,9 +73,9 @@ class Drawing:
     y_title: str = ""
     alt: str = ""
 
+    @abstractmethod
     def figure(self, frame: pd.DataFrame) -> go.Figure:
         """The figure of a frame whose columns are known to exist."""
-        raise NotImplementedError
 
     def layout(self, traces: Sequence[Any], *, height: int, rows: int, **more: Any) -> go.Figure:
         """The figure around the traces; `more` goes into the layout, over what all have."""
