@@ -18,8 +18,8 @@ lint: $(INSTALLED)  ## ruff, types, import-linter.
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-lab: $(INSTALLED)  ## JupyterLab on the audit's notebooks.
-	$(BIN)/workbench lab
+lab: $(INSTALLED)  ## JupyterLab on the audit's notebooks; ARGS are JupyterLab's own options.
+	$(BIN)/workbench lab $(ARGS)
 
 $(INSTALLED): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \

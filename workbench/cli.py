@@ -265,9 +265,10 @@ def organisms_items(out: Path) -> None:
         click.echo(path)
 
 
-@cli.command()
-def lab() -> int:
-    """Open JupyterLab on the notebooks."""
+@cli.command(context_settings={"ignore_unknown_options": True})
+@click.argument("options", nargs=-1, type=click.UNPROCESSED)
+def lab(options: tuple[str, ...]) -> int:
+    """Open JupyterLab on the notebooks; OPTIONS are JupyterLab's own."""
     import importlib.util
     import subprocess
 
@@ -277,7 +278,7 @@ def lab() -> int:
         raise InputError(
             "JupyterLab is not installed. Run: pip install 'open-weights-workbench[lab]'"
         )
-    command = [sys.executable, "-m", "jupyterlab", str(resources.notebooks())]
+    command = [sys.executable, "-m", "jupyterlab", *options, str(resources.notebooks())]
     return subprocess.run(command, check=False).returncode  # noqa: S603 - our own interpreter
 
 
