@@ -31,6 +31,8 @@ __all__ = ["WarmKernel", "WarmKernelEngine"]
 KERNEL_NAME = "python3"
 _START_TIMEOUT = 120
 _STEP_TIMEOUT = 1800
+_SOCKET_PATH = 90
+"""Characters that a socket's path may have; the system's limit is little above 100."""
 
 # Runs in the kernel. What goes wrong comes back as text, not as a traceback.
 _LOAD = """
@@ -89,11 +91,13 @@ class WarmKernel:
             ModelError: where the model cannot be loaded, or the kernel dies of it.
         """
         self.stop()
+        connection = str(Path(self._folder.name) / f"{secrets.token_hex(4)}.json")
+        # Sockets in a folder of our own, where there are such: nobody else can listen.
+        sockets = os.name != "nt" and len(connection) < _SOCKET_PATH
         self.manager = AsyncKernelManager(
             kernel_name=KERNEL_NAME,
-            # Sockets in a folder of our own, where there are such: nobody else can listen.
-            transport="tcp" if os.name == "nt" else "ipc",
-            connection_file=str(Path(self._folder.name) / f"{secrets.token_hex(4)}.json"),
+            transport="ipc" if sockets else "tcp",
+            connection_file=connection,
         )
         run_sync(self.manager.start_kernel)(env=self._environment(), cwd=str(Path.cwd()))
         answer = self._run(_LOAD.format(arguments=json.dumps(self._arguments)), "_answer")
