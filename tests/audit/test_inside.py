@@ -111,3 +111,14 @@ def test_an_effect_that_cannot_be_restored_is_inconclusive(
     judge_place(section, CONTRAST, ONE_SIDED, ("a place", restored(None, None, value)))
     finding = section.close()[1]
     assert (finding.verdict, finding.estimate) == ("inconclusive", None)
+
+
+def test_without_a_certificate_the_hooks_are_unchecked_and_nothing_rests_on_them(
+    section: Section,
+) -> None:
+    judge_fidelity(section, None)
+    judge_place(section, CONTRAST, ONE_SIDED, ("somewhere", restored(0.7, 0.9)))
+    fidelity, place = section.close()
+    assert (fidelity.verdict, place.verdict) == ("skipped", "skipped")
+    assert "unchecked" in fidelity.reason
+    assert "INSIDE-FID-1" in place.reason

@@ -16,8 +16,15 @@ if TYPE_CHECKING:
 __all__ = ["judge_fidelity", "judge_place"]
 
 
-def judge_fidelity(section: Section, certificate: Result) -> None:
-    """Judge `INSIDE-FID-1` by the layer where capture and plain run agree least."""
+def judge_fidelity(section: Section, certificate: Result | None) -> None:
+    """Judge `INSIDE-FID-1` by the layer where capture and plain run agree least.
+
+    None is a certificate that could not be made: the plain model did not fit beside this one.
+    """
+    if certificate is None:
+        reason = "There is no memory for the plain model beside this one: the hooks are unchecked."
+        section.state("INSIDE-FID-1", "skipped", reason)
+        return
     frame = certificate.frame()
     cosines = frame["cosine"].astype(float)
     if cosines.isna().any():
