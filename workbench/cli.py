@@ -101,32 +101,35 @@ def audit(
 
     MODEL is a local directory, org/name[@revision] on the hub, or organism:NAME.
     """
-    from workbench.audit.plan import AuditRequest, plan_audit
     from workbench.audit.progress import Progress
-    from workbench.audit.run import outcome_json, run_audit
 
     _maybe_offline(offline=offline)
-    plan = plan_audit(
-        AuditRequest(
-            model=model,
-            suite=suite,
-            sections=sections,
-            parameters=_parameters(parameters),
-            limit=limit,
-            out=out,
-            device=device,
-            dtype=dtype,
-            allow_pickle=allow_pickle,
-            offline=offline,
-            command=("workbench", *sys.argv[1:]),
-            given=frozenset(
-                name
-                for name in context.params
-                if context.get_parameter_source(name) is not ParameterSource.DEFAULT
-            ),
-        )
-    )
     progress = Progress()
+    with progress.step("check the input", silent=True):
+        # Inside the step: importing papermill takes most of its time.
+        from workbench.audit.plan import AuditRequest, plan_audit
+        from workbench.audit.run import outcome_json, run_audit
+
+        plan = plan_audit(
+            AuditRequest(
+                model=model,
+                suite=suite,
+                sections=sections,
+                parameters=_parameters(parameters),
+                limit=limit,
+                out=out,
+                device=device,
+                dtype=dtype,
+                allow_pickle=allow_pickle,
+                offline=offline,
+                command=("workbench", *sys.argv[1:]),
+                given=frozenset(
+                    name
+                    for name in context.params
+                    if context.get_parameter_source(name) is not ParameterSource.DEFAULT
+                ),
+            )
+        )
     outcome = run_audit(plan, progress)
     click.echo(_audit_summary(outcome), err=True)
     click.echo(progress.summary(), err=True)

@@ -24,11 +24,18 @@ class Progress:
         self.seconds: dict[str, float] = {}
 
     @contextmanager
-    def step(self, name: str, total: int | None = None) -> Iterator[Callable[[], None]]:
-        """One step of the work; yields what to call after each of its `total` parts."""
+    def step(
+        self, name: str, total: int | None = None, *, silent: bool = False
+    ) -> Iterator[Callable[[], None]]:
+        """One step of the work; yields what to call after each of its `total` parts.
+
+        A silent one is only timed.
+        """
         start = time.monotonic()
         try:
-            if sys.stderr.isatty():
+            if silent:
+                yield lambda: None
+            elif sys.stderr.isatty():
                 with _bar(name, total) as advance:
                     yield advance
             else:
