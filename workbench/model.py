@@ -38,7 +38,8 @@ class Model:
         tokenizer: as transformers gives it.
         provenance: what was loaded, exactly.
         name: short, safe for a folder.
-        checkpoint, survey: the folder that it was read from.
+        checkpoint: the folder that it was read from.
+        inspection: what that folder holds, with digests.
     """
 
     bridge: Any
@@ -46,7 +47,7 @@ class Model:
     provenance: ModelProvenance
     name: str
     checkpoint: Checkpoint
-    survey: Survey
+    inspection: Inspection
 
     def plain(self) -> Any:
         """A second copy of the network, read again and without hooks: what hooks are held against.
@@ -57,11 +58,11 @@ class Model:
             ModelError: where that memory is not there.
         """
         checkpoints.check_fits(
-            self.survey, self.provenance.dtype, str(self.device), _available(str(self.device))
+            self.inspection, self.provenance.dtype, str(self.device), _available(str(self.device))
         )
         with quiet():
             return read_network(
-                self.checkpoint, self.survey, str(self.device), self.provenance.dtype
+                self.checkpoint, self.inspection, str(self.device), self.provenance.dtype
             ).module
 
     @property
@@ -142,7 +143,7 @@ def load(  # noqa: PLR0913 - each is a question that a user may answer, and none
         provenance=_provenance(inspection, network, chosen, where),
         name=found.name,
         checkpoint=found,
-        survey=survey,
+        inspection=inspection,
     )
     if reuse:
         _loaded[_key(found, where, chosen)] = loaded
@@ -228,7 +229,12 @@ def _loaded_before(found: Checkpoint, device: str, choices: Iterable[str]) -> Mo
         stated = same.provenance.model_copy(update=asked_for)
         if stated == same.provenance:
             return same
-        return replace(same, provenance=stated, name=found.name)
+        return replace(
+            same,
+            provenance=stated,
+            name=found.name,
+            inspection=same.inspection.model_copy(update=asked_for),
+        )
     return None
 
 
