@@ -1,15 +1,24 @@
-"""A model that is loaded: its network under TransformerLens, its tokenizer and its provenance."""
+"""A model that is loaded: its network, its tokenizer and its provenance."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench import checkpoint as checkpoints
+from workbench.anatomy import anatomy_of
 from workbench.checkpoint import DTYPES, Checkpoint, Inspection, Survey
 from workbench.errors import InputError, ModelError, did_you_mean
-from workbench.network import ATTENTION, open_bridge, quiet, read_network, read_tokenizer
+from workbench.network import (
+    ATTENTION,
+    made_anew,
+    open_bridge,
+    quiet,
+    read_network,
+    read_tokenizer,
+)
 from workbench.provenance import ModelProvenance, package_versions
 
 if TYPE_CHECKING:
@@ -17,6 +26,7 @@ if TYPE_CHECKING:
 
     import torch
 
+    from workbench.anatomy import Anatomy
     from workbench.network import Network
 
 __all__ = ["Model", "load", "unload"]
@@ -33,8 +43,7 @@ class Model:
     """Open weights, loaded.
 
     Attributes:
-        bridge: TransformerLens' `TransformerBridge`: hooks, caches, generation. Its tokenizer
-            is a copy that TransformerLens has changed (it always begins with BOS, for one).
+        hf: the Hugging Face model, as transformers made it.
         tokenizer: as transformers gives it.
         provenance: what was loaded, exactly.
         name: short, safe for a folder.
@@ -42,33 +51,44 @@ class Model:
         inspection: what that folder holds, with digests.
     """
 
-    bridge: Any
+    hf: Any
     tokenizer: Any
     provenance: ModelProvenance
     name: str
     checkpoint: Checkpoint
     inspection: Inspection
 
-    def plain(self) -> Any:
-        """A second copy of the network, read again and without hooks: what hooks are held against.
-
-        It takes as much memory again as the model.
+    @cached_property
+    def anatomy(self) -> Anatomy:
+        """Its layers, norm and head, and the module behind each site.
 
         Raises:
-            ModelError: where that memory is not there.
+            ModelError: for a family whose sites are not proven.
         """
-        checkpoints.check_fits(
-            self.inspection, self.provenance.dtype, str(self.device), _available(str(self.device))
-        )
-        with quiet():
-            return read_network(
-                self.checkpoint, self.inspection, str(self.device), self.provenance.dtype
-            ).module
+        return anatomy_of(self.hf)
 
-    @property
-    def hf(self) -> Any:
-        """The underlying Hugging Face model."""
-        return self.bridge.original_model
+    @cached_property
+    def bridge(self) -> Any:
+        """TransformerLens' `TransformerBridge` on the same weights, which take no memory again.
+
+        Its tokenizer is a copy that TransformerLens has changed (it always begins with BOS, for
+        one). Its `enable_compatibility_mode` changes the weights for both.
+
+        Raises:
+            ModelError: for a network that TransformerLens does not know.
+        """
+        with quiet():
+            return open_bridge(
+                self.checkpoint.directory, self.plain(), str(self.device), self.provenance.dtype
+            )
+
+    def plain(self) -> Any:
+        """The same weights in a network made anew, which nobody has hooked or changed.
+
+        It is what hooks are held against. The tensors are shared: it takes no memory.
+        """
+        with quiet():
+            return made_anew(self.hf)
 
     @property
     def device(self) -> torch.device:
@@ -85,7 +105,7 @@ class Model:
     @property
     def n_layers(self) -> int:
         """Number of transformer blocks."""
-        return int(self.bridge.cfg.n_layers)
+        return int(self.hf.config.get_text_config().num_hidden_layers)
 
     def __repr__(self) -> str:
         found = self.provenance
@@ -135,10 +155,9 @@ def load(  # noqa: PLR0913 - each is a question that a user may answer, and none
     inspection = checkpoints.inspect(found, allow_pickle=allow_pickle)
     with quiet():
         network = read_network(found, survey, where, chosen)
-        tokenizer = read_tokenizer(found.directory, network)
-        bridge = open_bridge(found.directory, network, where, chosen)
+        tokenizer = read_tokenizer(found.directory, network.module)
     loaded = Model(
-        bridge=bridge,
+        hf=network.module,
         tokenizer=tokenizer,
         provenance=_provenance(inspection, network, chosen, where),
         name=found.name,
@@ -223,7 +242,7 @@ def _loaded_before(found: Checkpoint, device: str, choices: Iterable[str]) -> Mo
     for dtype in choices:
         same = _loaded.get(_key(found, device, dtype))
         # Compatibility mode changes the weights in place: that is no longer this model.
-        if same is None or same.bridge.compatibility_mode:
+        if same is None or _was_folded(same):
             continue
         asked_for = {"source": found.source, "kind": found.kind, "revision": found.revision}
         stated = same.provenance.model_copy(update=asked_for)
@@ -236,6 +255,10 @@ def _loaded_before(found: Checkpoint, device: str, choices: Iterable[str]) -> Mo
             inspection=same.inspection.model_copy(update=asked_for),
         )
     return None
+
+
+def _was_folded(model: Model) -> bool:
+    return "bridge" in vars(model) and bool(model.bridge.compatibility_mode)
 
 
 def _provenance(found: Inspection, network: Network, dtype: str, device: str) -> ModelProvenance:

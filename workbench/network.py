@@ -1,4 +1,4 @@
-"""The network and tokenizer of a folder, read by transformers and opened by TransformerLens."""
+"""The network and tokenizer of a folder, read by transformers; TransformerLens on request."""
 
 from __future__ import annotations
 
@@ -16,9 +16,19 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
+    import torch
+
     from workbench.checkpoint import Checkpoint, Survey
 
-__all__ = ["ATTENTION", "Network", "open_bridge", "quiet", "read_network", "read_tokenizer"]
+__all__ = [
+    "ATTENTION",
+    "Network",
+    "made_anew",
+    "open_bridge",
+    "quiet",
+    "read_network",
+    "read_tokenizer",
+]
 
 ATTENTION = "eager"
 """The only kernel that lets attention patterns be read."""
@@ -73,7 +83,6 @@ def read_network(found: Checkpoint, survey: Survey, device: str, dtype: str) -> 
             "to this config.json, or a package that they need is missing."
         ) from error
     _require_whole(found, report)
-    # TransformerLens adds modules and renames others: all of this is as it is before that.
     weights = dict(module.named_parameters())
     return Network(
         module=module,
@@ -85,8 +94,7 @@ def read_network(found: Checkpoint, survey: Survey, device: str, dtype: str) -> 
 
 
 def _config(found: Checkpoint) -> Any:
-    """The model's config, of an architecture that transformers and TransformerLens both know."""
-    from transformer_lens.factories.architecture_adapter_factory import SUPPORTED_ARCHITECTURES
+    """The model's config, of a causal language model that transformers knows."""
     from transformers import CONFIG_MAPPING, MODEL_FOR_CAUSAL_LM_MAPPING, AutoConfig
 
     settings = folder.read_config(found.directory)
@@ -112,14 +120,13 @@ def _config(found: Checkpoint) -> Any:
             "Correct it or get the model's own config.json."
         ) from error
     loads: Any = MODEL_FOR_CAUSAL_LM_MAPPING.get(type(config), None)
-    name = loads.__name__ if loads else model_type
-    if name not in SUPPORTED_ARCHITECTURES:
+    if loads is None:
         raise ModelError(
-            f"{found.source}: TransformerLens cannot look inside {name}. The nearest that it "
-            f"knows is {_nearest(name, SUPPORTED_ARCHITECTURES)}."
+            f"{found.source}: {model_type} is no architecture of a causal language model, which "
+            "continues a text. Other kinds cannot be audited."
         )
     # The class that is loaded, whatever the file says, is the one that is looked into.
-    config.architectures = [name]
+    config.architectures = [loads.__name__]
     return config
 
 
@@ -134,7 +141,7 @@ def _require_whole(found: Checkpoint, report: dict[str, Any]) -> None:
         )
 
 
-def read_tokenizer(directory: Path, network: Network) -> Any:
+def read_tokenizer(directory: Path, module: Any) -> Any:
     """The tokenizer of a folder, each of whose ids has a row of the embedding.
 
     Raises:
@@ -149,7 +156,7 @@ def read_tokenizer(directory: Path, network: Network) -> Any:
 
     try:
         tokenizer = read()
-        roles = _roles(tokenizer, network.module.config)
+        roles = _roles(tokenizer, module.config)
         # Given when it is made, because TransformerLens makes its own copy in the same way.
         tokenizer = read(**roles) if roles else tokenizer
     except Exception as error:  # transformers raises anything for a bad file
@@ -157,7 +164,7 @@ def read_tokenizer(directory: Path, network: Network) -> Any:
             f"{directory}: the tokenizer cannot be loaded: {_reason(error)}. "
             "Copy its files again from where the model came from."
         ) from error
-    _require_rows(directory, tokenizer, network.vocabulary)
+    _require_rows(directory, tokenizer, module.get_input_embeddings().num_embeddings)
     return tokenizer
 
 
@@ -182,31 +189,61 @@ def _require_rows(directory: Path, tokenizer: Any, rows: int) -> None:
         )
 
 
-def open_bridge(directory: Path, network: Network, device: str, dtype: str) -> Any:
-    """TransformerLens' bridge around a network, with a tokenizer of its own.
+def made_anew(network: Any) -> Any:
+    """A network of the same class with the same tensors, made from its config alone."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    auto: Any = AutoModelForCausalLM
+    weights = dict(network.named_parameters(remove_duplicate=False))
+    with torch.device("meta"):
+        fresh = auto.from_config(
+            network.config, attn_implementation=ATTENTION, dtype=network.dtype
+        ).eval()
+    for name, _ in list(fresh.named_parameters(remove_duplicate=False)):
+        _place(fresh, name, "_parameters", weights[name])
+    for name, buffer in network.named_buffers(remove_duplicate=False):
+        _place(fresh, name, "_buffers", buffer)
+    return fresh
+
+
+def _place(network: Any, name: str, kind: str, tensor: torch.Tensor) -> None:
+    path, _, leaf = name.rpartition(".")
+    getattr(network.get_submodule(path), kind)[leaf] = tensor
+
+
+def open_bridge(directory: Path, network: Any, device: str, dtype: str) -> Any:
+    """TransformerLens' bridge around a network of its own, with a tokenizer of its own.
 
     Raises:
-        ModelError: where the architecture's adapter refuses this network.
+        ModelError: for an architecture that it does not know, or a network that it refuses.
     """
     import torch
+    from transformer_lens.factories.architecture_adapter_factory import SUPPORTED_ARCHITECTURES
     from transformer_lens.model_bridge import TransformerBridge
 
+    name = type(network).__name__
+    if name not in SUPPORTED_ARCHITECTURES:
+        raise ModelError(
+            f"{directory}: TransformerLens does not know {name}. The nearest that it knows is "
+            f"{_nearest(name, SUPPORTED_ARCHITECTURES)}."
+        )
+    rows = network.get_input_embeddings().num_embeddings
     tokenizer = read_tokenizer(directory, network)
     try:
         bridge = TransformerBridge.boot_transformers(
             str(directory),
-            hf_model=network.module,
+            hf_model=network,
             tokenizer=tokenizer,
             device=device,
             dtype=getattr(torch, dtype),
         )
     except Exception as error:  # adapters check what they need in their own ways
         raise ModelError(
-            f"{directory}: TransformerLens cannot look inside this {network.architecture}: "
-            f"{_reason(error)}."
+            f"{directory}: TransformerLens cannot look inside this {name}: {_reason(error)}."
         ) from error
     # TransformerLens gives a tokenizer without BOS and EOS new ones, past the embedding's end.
-    _require_rows(directory, bridge.tokenizer, network.vocabulary)
+    _require_rows(directory, bridge.tokenizer, rows)
     return bridge
 
 
