@@ -122,9 +122,20 @@ class Anatomy:
 
     def logits(self, normed: torch.Tensor) -> torch.Tensor:
         """The logits `[..., vocabulary]` of what the final norm gave."""
+        return self._capped(self.head(normed))
+
+    def logits_of(self, normed: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
+        """The logits `[..., token]` of some tokens `[token]` alone; the others are not computed."""
         import torch
 
-        logits: torch.Tensor = self.head(normed)
+        if type(self.head) is not torch.nn.Linear or not self.head.weight.is_floating_point():
+            return self.logits(normed)[..., tokens]
+        bias = None if self.head.bias is None else self.head.bias[tokens]
+        return self._capped(torch.nn.functional.linear(normed, self.head.weight[tokens], bias))
+
+    def _capped(self, logits: torch.Tensor) -> torch.Tensor:
+        import torch
+
         return logits if self.softcap is None else torch.tanh(logits / self.softcap) * self.softcap
 
     def _refusal(self, site: Site) -> str | None:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     Edit = Callable[[torch.Tensor], torch.Tensor]
 
-__all__ = ["Forward", "forward", "sites_in"]
+__all__ = ["Forward", "edited", "forward", "sites_in"]
 
 READ_ONLY = frozenset({"router", "routing"})
 
@@ -74,10 +74,7 @@ def forward(
     _require_fitting(model, tokens)
     anatomy = model.anatomy
     wanted = {site.at(anatomy.n_layers) for site in read}
-    edits = {site.at(anatomy.n_layers): change for site, change in (edit or {}).items()}
-    for site in edits:
-        if site.name in READ_ONLY:
-            raise InputError(f"{site} can be read, but not replaced.")
+    edits = _resolved(anatomy, edit or {})
     taps = _Taps(anatomy, wanted, edits, stops=logits == "none")
     with taps.in_place():
         if logits == "none":
@@ -86,6 +83,21 @@ def forward(
         keep = 1 if logits == "last" else 0
         given = model.hf(input_ids=tokens, use_cache=False, logits_to_keep=keep).logits
     return Forward(taps.values, given)
+
+
+@contextmanager
+def edited(model: Model, edits: Mapping[Site, Edit]) -> Iterator[None]:
+    """While this is entered, every pass through the model's network goes through these edits.
+
+    Also passes that others start: scoring, generation, a layer that is called alone.
+
+    Raises:
+        InputError: for a layer that is not there, or a site that cannot be replaced.
+        ModelError: for a site that this model does not have.
+    """
+    taps = _Taps(model.anatomy, set(), _resolved(model.anatomy, edits), stops=False)
+    with taps.in_place():
+        yield
 
 
 def sites_in(model: Model, name: str) -> tuple[Site, ...]:
@@ -101,6 +113,13 @@ def sites_in(model: Model, name: str) -> tuple[Site, ...]:
     if not found:
         anatomy.place(sites[-1])  # raises with the reason
     return found
+
+
+def _resolved(anatomy: Anatomy, edits: Mapping[Site, Edit]) -> dict[Site, Edit]:
+    for site in edits:
+        if site.name in READ_ONLY:
+            raise InputError(f"{site} can be read, but not replaced.")
+    return {site.at(anatomy.n_layers): change for site, change in edits.items()}
 
 
 def _require_fitting(model: Model, tokens: torch.Tensor) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
@@ -68,17 +68,42 @@ def test_every_position_that_differs_in_any_pair_is_named(planted: Model) -> Non
     assert encode_pairs(planted, [pair("cook", "cook")]).changed == ()
 
 
-def test_an_answer_of_several_tokens_counts_by_its_first(random_gpt2: Model) -> None:
-    given = MinimalPair("the nurse said", "the nurse said", " xylophone", " he")
-    (answer,) = encode_pairs(random_gpt2, [given]).answers.tolist()
+LONG = MinimalPair("the nurse said", "the nurse said", " xylophone", " he")
+
+
+def test_an_answer_of_several_tokens_is_refused_with_what_is_offered(random_gpt2: Model) -> None:
+    with pytest.raises(InputError, match=r'answer " xylophone" is \d+ tokens') as said:
+        encode_pairs(random_gpt2, [LONG])
+    assert 'answers="first"' in str(said.value)
+    assert 'answers="sum"' in str(said.value)
+
+
+def test_its_first_token_counts_where_that_is_asked_for(random_gpt2: Model) -> None:
+    (answer,) = encode_pairs(random_gpt2, [LONG], answers="first").answers.tolist()
     assert answer == random_gpt2.tokenizer("the nurse said xylophone").input_ids[3]
+
+
+def test_all_its_tokens_count_where_that_is_asked_for(random_gpt2: Model) -> None:
+    encoded = encode_pairs(random_gpt2, [LONG], answers="sum")
+    prompt = random_gpt2.tokenizer("the nurse said").input_ids
+    whole = random_gpt2.tokenizer("the nurse said xylophone").input_ids
+    assert encoded.whole is not None
+    assert encoded.whole[0][0] == tuple(whole[len(prompt) :])
+    with pytest.raises(InputError, match='encode them with answers="first"'):
+        logit_difference(torch.zeros(1, 3, 300), encoded)
+
+
+def test_an_unknown_way_with_answers_is_refused(planted: Model) -> None:
+    wrong: Any = "frist"
+    with pytest.raises(InputError, match='Did you mean "first"'):
+        encode_pairs(planted, [pair()], answers=wrong)
 
 
 def test_prompts_of_unequal_length_are_refused_with_their_tokens(planted: Model) -> None:
     longer = MinimalPair("The nurse was late", "The very nurse was late", SHE, HE)
-    with pytest.raises(InputError, match=r"got prompts of 5 to \d+ tokens; expected equal") as said:
+    with pytest.raises(InputError, match=r"got prompts of 5 and \d+ tokens; expected equal") as said:
         encode_pairs(planted, [longer])
-    assert "['<s>', 'The', ' nurse', ' was', ' late'] against ['<s>', 'The', ' " in str(said.value)
+    assert "part at position 2: [' nurse', ' was', ' late'] against [' " in str(said.value)
 
 
 def test_pairs_of_unequal_length_are_refused_with_one_of_each(planted: Model) -> None:
@@ -87,9 +112,9 @@ def test_pairs_of_unequal_length_are_refused_with_one_of_each(planted: Model) ->
         MinimalPair("The nurse", "The pilot", SHE, HE),
         MinimalPair("The cook was", "The pilot was", SHE, HE),
     ]
-    with pytest.raises(InputError, match="got prompts of 3 to 4 tokens") as said:
+    with pytest.raises(InputError, match="got prompts of 3 and 4 tokens") as said:
         encode_pairs(planted, pairs)
-    assert "['<s>', 'The', ' nurse'] against ['<s>', 'The', ' cook', ' was']" in str(said.value)
+    assert "[' nurse'] against [' cook', ' was']" in str(said.value)
 
 
 def test_no_pair_is_refused(planted: Model) -> None:
@@ -97,13 +122,9 @@ def test_no_pair_is_refused(planted: Model) -> None:
         encode_pairs(planted, [])
 
 
-def test_an_empty_prompt_is_refused_where_it_has_no_token(
-    planted: Model, random_gpt2: Model
-) -> None:
-    empty = MinimalPair("", "", SHE, HE)
-    with pytest.raises(InputError, match="prompts without a token"):
-        encode_pairs(random_gpt2, [empty])
-    assert encode_pairs(planted, [empty]).labels == ("<s>",)
+def test_an_empty_prompt_is_refused(planted: Model) -> None:
+    with pytest.raises(InputError, match="got an empty text"):
+        encode_pairs(planted, [MinimalPair("", "", SHE, HE)])
 
 
 def test_an_empty_answer_is_refused(planted: Model) -> None:
@@ -116,14 +137,14 @@ def test_a_prompt_longer_than_the_context_is_refused(planted: Model) -> None:
     encoded = encode_pairs(planted, [MinimalPair(whole, whole, SHE, HE)])
     assert encoded.clean.shape == (1, 128)
     longer = MinimalPair(whole + " late", whole + " late", SHE, HE)
-    with pytest.raises(InputError, match="prompts of 129 tokens; the model's context has 128"):
+    with pytest.raises(InputError, match=r"a text of 129 tokens .* the model's context has 128"):
         encode_pairs(planted, [longer])
 
 
 def test_answers_that_begin_alike_are_refused(planted: Model) -> None:
     same = MinimalPair("The nurse", "The pilot", " she had", " she was")
     with pytest.raises(InputError, match='" she had" and " she was" begin with the same token'):
-        encode_pairs(planted, [same])
+        encode_pairs(planted, [same], answers="first")
 
 
 def test_an_answer_that_changes_the_prompts_tokens_is_refused(planted: Model) -> None:

@@ -294,7 +294,7 @@ def test_the_strongest_cell_is_the_largest_of_all_maps() -> None:
         cells("mlp_out", (0, 0, -0.9), (1, 1, 0.8)),
     ]
     place, estimate = strongest(maps)
-    assert place == "the MLP's output, layer 1, position 1 (word)"
+    assert place == "what the MLP adds to the residual stream, layer 1, position 1 (word)"
     assert (estimate.value, estimate.low, estimate.high, estimate.n) == (0.8, None, None, 3)
     assert estimate.method == "by hand; the largest of 4 cells"
 
@@ -309,7 +309,7 @@ def test_a_map_without_any_number_does_not_hide_another() -> None:
     undefined, defined = cells("attn_out", (0, 0, None)), cells("mlp_out", (0, 0, 0.25))
     for maps in ([undefined, defined], [defined, undefined]):
         place, estimate = strongest(maps)
-        assert place.startswith("the MLP's output")
+        assert place.startswith("what the MLP adds")
         assert estimate.value == 0.25
 
 

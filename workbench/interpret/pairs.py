@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass
 from itertools import combinations
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, get_args
 
-from workbench.errors import InputError
+from workbench.errors import InputError, did_you_mean
+from workbench.tokens import encode, token_texts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,7 +18,18 @@ if TYPE_CHECKING:
     from workbench.model import Model
     from workbench.tables import Result
 
-__all__ = ["EncodedPairs", "MinimalPair", "encode_pairs", "logit_difference", "occupation_pairs"]
+__all__ = [
+    "AnswerTokens",
+    "EncodedPairs",
+    "MinimalPair",
+    "encode_pairs",
+    "logit_difference",
+    "occupation_pairs",
+]
+
+AnswerTokens = Literal["single", "first", "sum"]
+
+ANSWER_TOKENS: tuple[str, ...] = get_args(AnswerTokens)
 
 
 @dataclass(frozen=True)
@@ -45,6 +57,7 @@ class EncodedPairs:
         answers, foils: the answers' first token ids `[pair]`.
         labels: one text for each position; where the pairs differ there, the first pair's.
         changed: positions at which clean and corrupted prompts differ.
+        whole: all token ids of each pair's answer and foil, where they are measured in full.
     """
 
     clean: torch.Tensor
@@ -53,41 +66,49 @@ class EncodedPairs:
     foils: torch.Tensor
     labels: tuple[str, ...]
     changed: tuple[int, ...]
+    whole: tuple[tuple[tuple[int, ...], tuple[int, ...]], ...] | None = None
 
 
-def encode_pairs(model: Model, pairs: Sequence[MinimalPair]) -> EncodedPairs:
+def encode_pairs(
+    model: Model, pairs: Sequence[MinimalPair], *, answers: AnswerTokens = "single"
+) -> EncodedPairs:
     """The pairs as tokens of the model.
+
+    Args:
+        model: a loaded model.
+        pairs: at least one.
+        answers: what to do where an answer is several tokens: `single` refuses it, `first` measures
+            its first token, `sum` the sum of the log-probabilities of all its tokens.
 
     Raises:
         InputError: where there is no pair, prompts are empty, differ in length or are longer than
-            the context, or an answer is empty or begins with the same token as its foil.
+            the context, or an answer is empty, several tokens (unless `answers` allows it), or
+            begins with the same token as its foil.
     """
     import torch
 
+    if answers not in ANSWER_TOKENS:
+        raise InputError(f"got answers={answers!r}. {did_you_mean(str(answers), ANSWER_TOKENS)}")
     if not pairs:
         raise InputError("got no pair of prompts; expected at least one.")
     encoded = [_encode(model, pair) for pair in pairs]
-    prompts = [ids for clean, corrupted, _, _ in encoded for ids in (clean, corrupted)]
-    shortest, longest = min(prompts, key=len), max(prompts, key=len)
-    length = len(longest)
-    if len(shortest) < length:
-        raise InputError(
-            f"got prompts of {len(shortest)} to {length} tokens; expected equal lengths. "
-            f"For example {_words(model, shortest)} against {_words(model, longest)}. "
-            "Choose words that are as many tokens."
-        )
-    if length == 0:
-        raise InputError("got prompts without a token; expected at least one word.")
-    if model.context_length is not None and length > model.context_length:
-        raise InputError(
-            f"got prompts of {length} tokens; the model's context has {model.context_length}."
-        )
-    clean, corrupted, answers, foils = (
-        torch.tensor(column, device=model.device) for column in zip(*encoded, strict=True)
+    _require_equal_lengths(model, encoded)
+    for pair, one in zip(pairs, encoded, strict=True):
+        _require_answers(model, pair, one, answers)
+    clean, corrupted = (
+        torch.tensor(rows, device=model.device)
+        for rows in ([one.clean for one in encoded], [one.corrupted for one in encoded])
     )
-    changed = (clean != corrupted).any(dim=0).nonzero().flatten().tolist()
+    first = torch.tensor([(one.answer[0], one.foil[0]) for one in encoded], device=model.device)
+    whole = tuple((one.answer, one.foil) for one in encoded) if answers == "sum" else None
     return EncodedPairs(
-        clean, corrupted, answers, foils, tuple(_words(model, encoded[0][0])), tuple(changed)
+        clean=clean,
+        corrupted=corrupted,
+        answers=first[:, 0],
+        foils=first[:, 1],
+        labels=tuple(token_texts(model, encoded[0].clean)),
+        changed=tuple((clean != corrupted).any(dim=0).nonzero().flatten().tolist()),
+        whole=whole,
     )
 
 
@@ -126,7 +147,8 @@ def occupation_pairs(
         ]
         alike = _alike(model, pairs)
         if alike:
-            return f'"{she}" against "{he}"', encode_pairs(model, alike[:count])
+            encoded = encode_pairs(model, alike[:count], answers="first")
+            return f'"{she}" against "{he}"', encoded
     raise InputError(
         "No two occupations of the task are equally many tokens of this model, so that no minimal "
         "pair can be patched position by position."
@@ -137,41 +159,89 @@ def _alike(model: Model, pairs: Sequence[MinimalPair]) -> list[MinimalPair]:
     """The largest group of pairs with equal length that differ at the same positions."""
     groups: dict[tuple[int, ...], list[MinimalPair]] = defaultdict(list)
     for pair in pairs:
-        clean, corrupted, _, _ = _encode(model, pair)
-        if len(clean) == len(corrupted):
-            changed = [
-                at for at, ids in enumerate(zip(clean, corrupted, strict=True)) if ids[0] != ids[1]
-            ]
-            groups[len(clean), *changed].append(pair)
+        one = _encode(model, pair)
+        if len(one.clean) == len(one.corrupted):
+            ids = zip(one.clean, one.corrupted, strict=True)
+            changed = [at for at, (clean, corrupted) in enumerate(ids) if clean != corrupted]
+            groups[len(one.clean), *changed].append(pair)
     return max(groups.values(), key=len, default=[])
 
 
 def logit_difference(logits: torch.Tensor, pairs: EncodedPairs) -> torch.Tensor:
-    """The answer's logit minus the foil's at the last position, `[pair]`, in nats."""
+    """The answer's logit minus the foil's at the last position, `[pair]`, in nats.
+
+    Raises:
+        InputError: for pairs whose answers are measured in full: one position does not hold them.
+    """
+    if pairs.whole is not None:
+        raise InputError(
+            "this method reads the answer at one position, and these pairs were encoded with "
+            'answers="sum"; encode them with answers="first".'
+        )
     last = logits[:, -1] if logits.ndim == 3 else logits  # noqa: PLR2004 - [pair, pos, vocabulary]
     answer = last.gather(1, pairs.answers[:, None])
     foil = last.gather(1, pairs.foils[:, None])
     return (answer - foil).squeeze(1).float()
 
 
-def _encode(model: Model, pair: MinimalPair) -> tuple[list[int], list[int], int, int]:
-    clean, corrupted = (
-        list(model.tokenizer(text).input_ids) for text in (pair.clean, pair.corrupted)
-    )
+@dataclass(frozen=True)
+class _Encoded:
+    clean: list[int]
+    corrupted: list[int]
+    answer: tuple[int, ...]
+    foil: tuple[int, ...]
+
+
+def _encode(model: Model, pair: MinimalPair) -> _Encoded:
+    clean, corrupted = (encode(model, text) for text in (pair.clean, pair.corrupted))
     answer, foil = (
-        _first_token(model, pair.clean, clean, text) for text in (pair.answer, pair.foil)
+        _continuation(model, pair.clean, clean, text) for text in (pair.answer, pair.foil)
     )
-    if answer == foil:
+    return _Encoded(clean, corrupted, answer, foil)
+
+
+def _require_equal_lengths(model: Model, encoded: Sequence[_Encoded]) -> None:
+    prompts = [ids for one in encoded for ids in (one.clean, one.corrupted)]
+    # The two of one pair show best what to change; only then the pairs among each other.
+    uneven = [one for one in encoded if len(one.clean) != len(one.corrupted)]
+    shortest, longest = (
+        sorted((uneven[0].clean, uneven[0].corrupted), key=len)
+        if uneven
+        else (min(prompts, key=len), max(prompts, key=len))
+    )
+    if len(shortest) == len(longest):
+        return
+    common = next(
+        (at for at, (a, b) in enumerate(zip(shortest, longest, strict=False)) if a != b),
+        len(shortest),
+    )
+    raise InputError(
+        f"got prompts of {len(shortest)} and {len(longest)} tokens; expected equal lengths. They "
+        f"part at position {common}: {token_texts(model, shortest[common:])} against "
+        f"{token_texts(model, longest[common:])}. Choose words that are as many tokens."
+    )
+
+
+def _require_answers(model: Model, pair: MinimalPair, one: _Encoded, answers: AnswerTokens) -> None:
+    for text, ids in ((pair.answer, one.answer), (pair.foil, one.foil)):
+        if len(ids) > 1 and answers == "single":
+            raise InputError(
+                f'the answer "{text}" is {len(ids)} tokens of this model: '
+                f'{token_texts(model, ids)}. Pass answers="first" to measure its first token, or '
+                'answers="sum" for the sum over its tokens.'
+            )
+    if one.answer == one.foil or (answers != "sum" and one.answer[0] == one.foil[0]):
         raise InputError(
             f'the answers "{pair.answer}" and "{pair.foil}" begin with the same token of this '
             "model; expected answers that differ in their first token."
         )
-    return clean, corrupted, answer, foil
 
 
-def _first_token(model: Model, prompt: str, ids: list[int], answer: str) -> int:
-    """The token that follows the prompt's where the answer is written after it."""
-    whole = list(model.tokenizer(prompt + answer).input_ids)
+def _continuation(model: Model, prompt: str, ids: list[int], answer: str) -> tuple[int, ...]:
+    """The tokens that follow the prompt's where the answer is written after it."""
+    if not answer:
+        raise InputError("got an empty answer; expected a text that would follow the prompt.")
+    whole = encode(model, prompt + answer)
     if whole[: len(ids)] != ids:
         raise InputError(
             f'"{answer}" changes how the end of "{prompt}" is cut into tokens; expected an answer '
@@ -179,8 +249,4 @@ def _first_token(model: Model, prompt: str, ids: list[int], answer: str) -> int:
         )
     if len(whole) == len(ids):
         raise InputError("got an empty answer; expected a text that would follow the prompt.")
-    return int(whole[len(ids)])
-
-
-def _words(model: Model, ids: list[int]) -> list[str]:
-    return [model.tokenizer.decode([token]) for token in ids]
+    return tuple(whole[len(ids) :])
