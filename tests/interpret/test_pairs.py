@@ -101,7 +101,7 @@ def test_an_unknown_way_with_answers_is_refused(planted: Model) -> None:
 
 def test_prompts_of_unequal_length_are_refused_with_their_tokens(planted: Model) -> None:
     longer = MinimalPair("The nurse was late", "The very nurse was late", SHE, HE)
-    with pytest.raises(InputError, match=r"got prompts of 5 and \d+ tokens; expected equal") as said:
+    with pytest.raises(InputError, match=r"prompts of 5 and \d+ tokens; expected equal") as said:
         encode_pairs(planted, [longer])
     assert "part at position 2: [' nurse', ' was', ' late'] against [' " in str(said.value)
 

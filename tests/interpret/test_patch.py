@@ -216,7 +216,7 @@ def test_the_mean_over_pairs_is_the_reduced_sweep(case: Case) -> None:
         known = patching.get_act_patch_attn_out(
             bridge, pairs.corrupted, cache, shares, reduce="mean"
         )
-    values = known if isinstance(known, torch.Tensor) else known.values  # noqa: PD011 - a tensor
+    values = known if isinstance(known, torch.Tensor) else known.values
     torch.testing.assert_close(
         torch.tensor(case.grid("attn_out").to_numpy(), dtype=torch.float32),
         values,

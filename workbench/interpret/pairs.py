@@ -95,6 +95,9 @@ def encode_pairs(
     _require_equal_lengths(model, encoded)
     for pair, one in zip(pairs, encoded, strict=True):
         _require_answers(model, pair, one, answers)
+    longest = max(len(ids) for one in encoded for ids in (one.answer, one.foil))
+    if answers == "sum":
+        _require_room(model, len(encoded[0].clean) + longest - 1)
     clean, corrupted = (
         torch.tensor(rows, device=model.device)
         for rows in ([one.clean for one in encoded], [one.corrupted for one in encoded])
@@ -222,6 +225,14 @@ def _require_equal_lengths(model: Model, encoded: Sequence[_Encoded]) -> None:
     )
 
 
+def _require_room(model: Model, length: int) -> None:
+    if model.context_length is not None and length > model.context_length:
+        raise InputError(
+            f"got prompts that take {length} tokens with their answers; the model's context has "
+            f"{model.context_length}. Shorten the prompts."
+        )
+
+
 def _require_answers(model: Model, pair: MinimalPair, one: _Encoded, answers: AnswerTokens) -> None:
     for text, ids in ((pair.answer, one.answer), (pair.foil, one.foil)):
         if len(ids) > 1 and answers == "single":
@@ -241,7 +252,7 @@ def _continuation(model: Model, prompt: str, ids: list[int], answer: str) -> tup
     """The tokens that follow the prompt's where the answer is written after it."""
     if not answer:
         raise InputError("got an empty answer; expected a text that would follow the prompt.")
-    whole = encode(model, prompt + answer)
+    whole = [int(token) for token in model.tokenizer(prompt + answer).input_ids]
     if whole[: len(ids)] != ids:
         raise InputError(
             f'"{answer}" changes how the end of "{prompt}" is cut into tokens; expected an answer '
