@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
+from families import FAMILIES, make_family
+from small_tokenizer import save_tokenizer
 
 from workbench.offline import HUB_SWITCHES
 
@@ -23,32 +25,6 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 
-def _word_tokenizer(directory: Path) -> int:
-    """Save a byte-level BPE tokenizer with the alphabet only; its vocabulary size."""
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-    from transformers import PreTrainedTokenizerFast
-
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=400,
-        special_tokens=["<|endoftext|>"],
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        show_progress=False,
-    )
-    tokenizer.train_from_iterator(
-        ["the nurse said that she the engineer said that he"] * 2, trainer
-    )
-    fast: Any = PreTrainedTokenizerFast
-    fast(
-        tokenizer_object=tokenizer,
-        bos_token="<|endoftext|>",
-        eos_token="<|endoftext|>",
-    ).save_pretrained(directory)
-    return tokenizer.get_vocab_size()
-
-
 @pytest.fixture(scope="session")
 def gpt2_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A GPT-2 with random weights and a tokenizer of its own, as a Hugging Face directory."""
@@ -57,7 +33,7 @@ def gpt2_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     directory = tmp_path_factory.mktemp("models") / "random-gpt2"
     directory.mkdir()
-    vocabulary = _word_tokenizer(directory)
+    vocabulary = save_tokenizer(directory)
     torch.manual_seed(0)
     config = GPT2Config(
         vocab_size=vocabulary,
@@ -80,7 +56,7 @@ def llama_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     directory = tmp_path_factory.mktemp("models") / "random-llama"
     directory.mkdir()
-    vocabulary = _word_tokenizer(directory)
+    vocabulary = save_tokenizer(directory)
     torch.manual_seed(0)
     config = LlamaConfig(
         vocab_size=vocabulary,
@@ -165,3 +141,65 @@ def _all_scores(model: Model) -> dict[str, Result]:
     from workbench.evaluate.suites import load_suite
 
     return score(model, load_suite().task_names())
+
+
+# Models whose answer is known: see the modules that make them.
+
+
+@pytest.fixture(scope="session")
+def hand_built_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The transformer with its circuit written into its weights, as a Hugging Face directory."""
+    import hand_built
+
+    return hand_built.write(tmp_path_factory.mktemp("models") / "hand-built")
+
+
+@pytest.fixture(scope="session")
+def hand_built(hand_built_directory: Path) -> Model:
+    """The same, loaded: `from hand_built import PREVIOUS, INDUCTION, NEURON, ...`."""
+    from workbench.model import load
+
+    return load(hand_built_directory, reuse=False)
+
+
+# A model of every architecture: a test that takes one runs on each.
+
+
+@pytest.fixture(scope="session", params=list(FAMILIES))
+def family_name(request: pytest.FixtureRequest) -> str:
+    """The name of an architecture, or of a variant of one."""
+    return str(request.param)
+
+
+@pytest.fixture(scope="session")
+def family_directory(family_name: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model of that architecture with random weights, as a Hugging Face directory."""
+    return make_family(family_name, tmp_path_factory.mktemp("families") / family_name)
+
+
+@pytest.fixture(scope="session")
+def family(family_directory: Path) -> Model:
+    """The same, loaded."""
+    from workbench.model import load
+
+    return load(family_directory, reuse=False)
+
+
+@pytest.fixture(scope="session")
+def induction(tmp_path_factory: pytest.TempPathFactory) -> Model:
+    """A small Llama that was trained on repeated sequences until it had induction heads."""
+    import induction_toy
+
+    from workbench.model import load
+
+    return load(induction_toy.write(tmp_path_factory.mktemp("models") / "induction"), reuse=False)
+
+
+@pytest.fixture(scope="session")
+def seeded_planted() -> list[Model]:
+    """The organism in which everything is planted, smaller, from seeds 1, 2 and 3."""
+    import seeded_organisms
+
+    from workbench.model import load
+
+    return [load(seeded_organisms.directory(seed), reuse=False) for seed in seeded_organisms.SEEDS]

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from workbench.errors import InputError
-from workbench.sites import VOCABULARY, Site
+from workbench.sites import VOCABULARY, Site, expand_sites
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -71,6 +71,8 @@ def forward(
             empty or longer than the context.
         ModelError: for a site that this model does not have.
     """
+    import torch
+
     _require_fitting(model, tokens)
     anatomy = model.anatomy
     wanted = {site.at(anatomy.n_layers) for site in read}
@@ -80,7 +82,10 @@ def forward(
         if logits == "none":
             _until_stopped(anatomy.body, tokens)
             return Forward(taps.values, None)
-        keep = 1 if logits == "last" else 0
+        # As positions, not as a number: given a number, a network whose layers share keys and
+        # values drops all other positions long before the head.
+        first = tokens.shape[1] - 1 if logits == "last" else 0
+        keep = torch.arange(first, tokens.shape[1], device=tokens.device)
         given = model.hf(input_ids=tokens, use_cache=False, logits_to_keep=keep).logits
     return Forward(taps.values, given)
 
@@ -116,10 +121,17 @@ def sites_in(model: Model, name: str) -> tuple[Site, ...]:
 
 
 def _resolved(anatomy: Anatomy, edits: Mapping[Site, Edit]) -> dict[Site, Edit]:
-    for site in edits:
+    resolved = {site.at(anatomy.n_layers): change for site, change in edits.items()}
+    for site in resolved:
+        attention = anatomy.part(site.layer, anatomy.layout.attention)
         if site.name in READ_ONLY:
             raise InputError(f"{site} can be read, but not replaced.")
-    return {site.at(anatomy.n_layers): change for site, change in edits.items()}
+        if site.name in {"k", "v"} and getattr(attention, "store_full_length_kv", False):
+            raise InputError(
+                f"{site} can be read, but not replaced: later layers share it, and would go on "
+                "with the old one."
+            )
+    return resolved
 
 
 def _require_fitting(model: Model, tokens: torch.Tensor) -> None:
@@ -161,7 +173,9 @@ class _Taps:
     def in_place(self) -> Iterator[None]:
         """Hooks on, and off again whatever happens."""
         touched = self.wanted | set(self.edits)
-        places = {site: self.anatomy.place(site) for site in touched}
+        # In the order of the pass: which of two hooks on a module comes first is no accident.
+        ordered = expand_sites(touched, self.anatomy.n_layers) if touched else ()
+        places = {site: self.anatomy.place(site) for site in ordered}
         attention: dict[Any, int] = {}
         with ExitStack() as stack:
             # A layer's own input comes first: it tells the shape to the other hooks.

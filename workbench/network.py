@@ -189,17 +189,20 @@ def _require_rows(directory: Path, tokenizer: Any, rows: int) -> None:
         )
 
 
-def made_anew(network: Any) -> Any:
-    """A network of the same class with the same tensors, made from its config alone."""
+def made_anew(network: Any, config: Any = None) -> Any:
+    """A network of the same class with the same tensors, made from its config alone.
+
+    Or from another config, which may only have the embedding and the output head apart where the
+    network has them as one.
+    """
     import torch
     from transformers import AutoModelForCausalLM
 
     auto: Any = AutoModelForCausalLM
     weights = dict(network.named_parameters(remove_duplicate=False))
+    config = network.config if config is None else config
     with torch.device("meta"):
-        fresh = auto.from_config(
-            network.config, attn_implementation=ATTENTION, dtype=network.dtype
-        ).eval()
+        fresh = auto.from_config(config, attn_implementation=ATTENTION, dtype=network.dtype).eval()
     for name, _ in list(fresh.named_parameters(remove_duplicate=False)):
         _place(fresh, name, "_parameters", weights[name])
     for name, buffer in network.named_buffers(remove_duplicate=False):

@@ -141,7 +141,12 @@ class Layout:
         routing: indices of weights and experts in the router's output; None where the one
             output at index 0 holds a weight for every expert.
         linear_attention: the module that takes attention's place in some layers.
+        linear_output_matrix: its output matrix.
         cache: name of the layer's argument for cached keys and values.
+        extra_out: the module whose output is added after the MLP's, where a layer has one.
+        scale: the number by which a layer multiplies the stream at its end, where it has one.
+        experts_axis: which axis of the experts' stacked output matrices `[expert, ..., ...]` is
+            the residual stream's.
     """
 
     layer: str
@@ -157,7 +162,11 @@ class Layout:
     router_logits: tuple[str, int] = ("mlp.gate", 0)
     routing: tuple[int, int] | None = (1, 2)
     linear_attention: str | None = None
+    linear_output_matrix: str | None = None
     cache: str = "past_key_values"
+    extra_out: str | None = None
+    scale: str | None = None
+    experts_axis: int = 1
 
 
 _GEMMA2 = Layout(
@@ -196,13 +205,18 @@ LAYOUTS: Mapping[str, Layout] = MappingProxyType(
             router="feed_forward.router",
             router_logits=("feed_forward.router", 1),
             routing=None,
+            experts_axis=2,
         ),
         "mistral": Layout("MistralDecoderLayer"),
         "mixtral": Layout("MixtralDecoderLayer"),
         "qwen2": Layout("Qwen2DecoderLayer"),
         "qwen3": Layout("Qwen3DecoderLayer"),
         "qwen3_moe": Layout("Qwen3MoeDecoderLayer"),
-        "qwen3_next": Layout("Qwen3NextDecoderLayer", linear_attention="linear_attn"),
+        "qwen3_next": Layout(
+            "Qwen3NextDecoderLayer",
+            linear_attention="linear_attn",
+            linear_output_matrix="linear_attn.out_proj",
+        ),
         "gemma2": _GEMMA2,
         "gemma3_text": replace(_GEMMA2, layer="Gemma3DecoderLayer"),
         "gemma4_text": replace(
@@ -210,6 +224,8 @@ LAYOUTS: Mapping[str, Layout] = MappingProxyType(
             layer="Gemma4TextDecoderLayer",
             router="router",
             router_logits=("router.proj", 0),
+            extra_out="post_per_layer_input_norm",
+            scale="layer_scalar",
         ),
         "deepseek_v2": Layout("DeepseekV2DecoderLayer"),
         "deepseek_v3": Layout("DeepseekV3DecoderLayer"),
@@ -226,7 +242,10 @@ LAYOUTS: Mapping[str, Layout] = MappingProxyType(
             mlp_out="post_feedforward_layernorm",
         ),
         "gpt_oss": Layout(
-            "GptOssDecoderLayer", router="mlp.router", router_logits=("mlp.router", 0)
+            "GptOssDecoderLayer",
+            router="mlp.router",
+            router_logits=("mlp.router", 0),
+            experts_axis=2,
         ),
         "smollm3": Layout("SmolLM3DecoderLayer"),
     }

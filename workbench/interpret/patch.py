@@ -146,13 +146,12 @@ def _patched(  # noqa: PLR0913, PLR0917 - the parts of one computation
     values = _clean_values(model, readout, site)
     if site != "head_out":
         return sweep.patched(_leaving(model, readout, sweep, values), range(1, layers + 1))
-    together = by == "head"
+    patched = sweep.patched_together if by == "head" else sweep.patched
     heads = []
     has = torch.tensor([site in model.anatomy.sites_of(layer) for layer in range(layers)])
     for head in range(model.anatomy.heads):
         left = _leaving(model, readout, sweep, values, head)
-        found = sweep.patched(left, range(1, layers + 1), together=together)
-        heads.append(found.squeeze(1) if together else found)
+        heads.append(patched(left, range(1, layers + 1)))
     every = torch.stack(heads, dim=1)
     every[~has] = torch.nan  # a layer without heads has nothing that could be patched
     return every

@@ -18,6 +18,8 @@ from workbench.interpret.replay import CannotReplayError, Recording, record
 from workbench.sites import Site
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import torch
 
     from workbench.interpret.readout import Readout
@@ -99,30 +101,33 @@ class Sweep:
             return self._stream(tokens)
 
     def patched(
-        self, values: torch.Tensor, layers: range, *, together: bool = False
+        self, values: torch.Tensor, layers: range, positions: Sequence[int] | None = None
     ) -> torch.Tensor:
-        """The results of runs whose residual stream is replaced `[layer, pos, run]`.
+        """Results of runs whose residual stream is replaced at one position `[layer, pos, run]`.
 
         Args:
             values: what the stream becomes `[layer, run, pos, d_model]`.
             layers: before which layer each is put; the number of layers means after the last.
-            together: replace every position of the prompt at once: `[layer, 1, run]`.
+            positions: all of the prompt's where it is None.
         """
+        import torch
+
+        wanted = range(self._readout.prompt) if positions is None else positions
+        with torch.no_grad():
+            first = self._readout.first_changed()
+            columns = [_Column(at, at + 1, values[:, :, at : at + 1]) for at in wanted]
+            return torch.stack([self._column(one, layers, first) for one in columns], dim=1)
+
+    def patched_together(self, values: torch.Tensor, layers: range) -> torch.Tensor:
+        """The same with every position of the prompt replaced at once `[layer, run]`."""
         import torch
 
         with torch.no_grad():
             first = self._readout.first_changed()
-            if together:
-                columns = [int(first.min())] if int(first.min()) < self._readout.prompt else []
-            else:
-                columns = list(range(self._readout.prompt))
-            shape = (len(layers), 1 if together else self._readout.prompt, len(self.corrupted))
-            results = self.corrupted.expand(shape).clone()
-            for number, start in enumerate(columns):
-                until = self._readout.prompt if together else start + 1
-                column = _Column(start, until, values[:, :, start:until])
-                results[:, number if together else start] = self._column(column, layers, first)
-            return results
+            start, stop = int(first.min()), self._readout.prompt
+            if start == stop:
+                return self.corrupted.expand(len(layers), -1)
+            return self._column(_Column(start, stop, values[:, :, start:stop]), layers, first)
 
     def _column(self, column: _Column, layers: range, first: torch.Tensor) -> torch.Tensor:
         """Results of the patches that begin at one position `[layer, run]`."""

@@ -1,0 +1,1 @@
+"""Performance beside a named peer, in the same run, with results proven equal."""
