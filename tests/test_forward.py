@@ -92,10 +92,8 @@ def test_patterns_weigh_the_values_into_the_heads_outputs(random_llama: Model) -
 
 def test_routing_adds_up_as_the_family_says(family: Model, family_name: str) -> None:
     sites = [site for site in every_site(family) if site.name == "routing"]
-    chosen = int(
-        getattr(family.hf.config, "num_experts_per_tok", None)
-        or getattr(family.hf.config, "top_k_experts", 0)
-    )
+    config = family.hf.config
+    chosen = getattr(config, "top_k_experts", None) or getattr(config, "num_experts_per_tok", 0)
     for value in forward(family, TOKENS, read=sites).values.values():
         assert ((value != 0).sum(-1) == chosen).all()
         if family_name in {"mixtral", "gpt_oss"}:
