@@ -22,9 +22,17 @@ def section() -> Section:
     return Section("inside", MODEL)
 
 
-def certificate(*cosines: float | None) -> Result:
+def certificate(*cosines: float | None, unexplained: float = 0.0) -> Result:
     rows = [
-        {"layer": layer, "cosine": cosine, "largest_difference": 10.0**-layer, "prompts": 8}
+        {
+            "site": "resid_post",
+            "layer": layer,
+            "cosine": cosine,
+            "largest_difference": 10.0**-layer,
+            "unexplained": unexplained,
+            "prompts": 8,
+            "verdict": "fail" if unexplained or (cosine or 0) < 1 - 1e-4 else "pass",
+        }
         for layer, cosine in enumerate(cosines)
     ]
     return Result.of("fidelity", rows)
@@ -113,12 +121,10 @@ def test_an_effect_that_cannot_be_restored_is_inconclusive(
     assert (finding.verdict, finding.estimate) == ("inconclusive", None)
 
 
-def test_without_a_certificate_the_hooks_are_unchecked_and_nothing_rests_on_them(
-    section: Section,
-) -> None:
-    judge_fidelity(section, None)
+def test_values_of_a_wrong_place_fail_though_they_agree(section: Section) -> None:
+    judge_fidelity(section, certificate(1.0, unexplained=0.5))
     judge_place(section, CONTRAST, ONE_SIDED, ("somewhere", restored(0.7, 0.9)))
     fidelity, place = section.close()
-    assert (fidelity.verdict, place.verdict) == ("skipped", "skipped")
-    assert "unchecked" in fidelity.reason
+    assert (fidelity.verdict, place.verdict) == ("fail", "skipped")
+    assert "do not add up to what the layer did: resid_post" in fidelity.reason
     assert "INSIDE-FID-1" in place.reason

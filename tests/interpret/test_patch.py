@@ -12,7 +12,7 @@ from transformers import GPT2Config, GPT2LMHeadModel
 
 from workbench.errors import InputError
 from workbench.interpret.pairs import EncodedPairs, MinimalPair, encode_pairs, logit_difference
-from workbench.interpret.patch import SITES, patching_map, strongest
+from workbench.interpret.patch import SITES, patching_effects, patching_map, strongest
 from workbench.model import load
 from workbench.stats import Estimate
 from workbench.tables import Result
@@ -201,6 +201,28 @@ def test_the_mean_over_pairs_is_transformer_lens_own(case: Case, site: str) -> N
     torch.testing.assert_close(
         torch.tensor(case.grid(site).to_numpy(), dtype=torch.float32), known, atol=1e-4, rtol=0
     )
+
+
+def test_heads_are_those_of_transformer_lens(case: Case) -> None:
+    """All positions of a head together, and each position of each head."""
+    bridge, pairs = case.model.bridge, case.pairs
+    with torch.no_grad():
+        logits, cache = bridge.run_with_cache(pairs.clean)
+        clean = logit_difference(logits, pairs)
+        corrupted = logit_difference(bridge(pairs.corrupted), pairs)
+
+        def share(logits: torch.Tensor) -> torch.Tensor:
+            mean = logit_difference(logits, pairs).mean()
+            return (mean - corrupted.mean()) / (clean.mean() - corrupted.mean())
+
+        whole = patching.get_act_patch_attn_head_out_all_pos(bridge, pairs.corrupted, cache, share)
+        each = patching.get_act_patch_attn_head_out_by_pos(bridge, pairs.corrupted, cache, share)
+    heads = patching_map(case.model, pairs, "head_out").frame()
+    found = heads.pivot_table("estimate", "layer", "head").to_numpy()
+    torch.testing.assert_close(torch.tensor(found).float(), whole, atol=1e-4, rtol=0)
+    effects = patching_effects(case.model, pairs, "head_out", by="head and position")
+    by_position = torch.from_numpy(effects.shares()).movedim(1, 2)
+    torch.testing.assert_close(by_position.float(), each, atol=1e-4, rtol=0)
 
 
 def test_the_mean_over_pairs_is_the_reduced_sweep(case: Case) -> None:

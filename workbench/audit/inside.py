@@ -16,29 +16,32 @@ if TYPE_CHECKING:
 __all__ = ["judge_fidelity", "judge_place"]
 
 
-def judge_fidelity(section: Section, certificate: Result | None) -> None:
-    """Judge `INSIDE-FID-1` by the layer where capture and plain run agree least.
+def judge_fidelity(section: Section, certificate: Result) -> None:
+    """Judge `INSIDE-FID-1` by the captured value that agrees least with the plain run.
 
-    None is a certificate that could not be made: the plain model did not fit beside this one.
+    Values that agree, but whose parts do not add up to what the layer did, are those of a wrong
+    place: they fail, too.
     """
-    if certificate is None:
-        reason = "There is no memory for the plain model beside this one: the hooks are unchecked."
-        section.state("INSIDE-FID-1", "skipped", reason)
-        return
     frame = certificate.frame()
     cosines = frame["cosine"].astype(float)
     if cosines.isna().any():
         section.state("INSIDE-FID-1", "error", "The activations are not finite numbers.")
         return
     distance = max(0.0, 1 - float(cosines.min()))
-    passed = distance <= section.threshold("INSIDE-FID-1")
+    agrees = distance <= section.threshold("INSIDE-FID-1")
+    misplaced = frame[frame["verdict"] == "fail"] if agrees else frame[:0]
     prompts = int(frame["prompts"].iloc[0])
     estimate = Estimate(distance, None, None, prompts, "exact comparison, no sampling")
     largest = float(frame["largest_difference"].max())
+    sites = ", ".join(dict.fromkeys(frame["site"]))
+    reason = f"Checked: {sites}. The largest difference of any captured value is {largest:.2g}."
+    if not misplaced.empty:
+        places = ", ".join(dict.fromkeys(misplaced["site"]))
+        reason = f"The parts do not add up to what the layer did: {places}. {reason}"
     section.state(
         "INSIDE-FID-1",
-        "pass" if passed else "fail",
-        f"The largest difference of any captured value is {largest:.2g}.",
+        "pass" if agrees and misplaced.empty else "fail",
+        reason,
         estimate=estimate,
     )
 
