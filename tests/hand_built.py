@@ -27,14 +27,14 @@ import math
 from random import Random
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from word_tokenizer import BOS, UNKNOWN, word_tokenizer
+
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
 
     import torch
-    from transformers import GPT2LMHeadModel, PreTrainedTokenizerFast
+    from transformers import GPT2LMHeadModel
 
-BOS, UNKNOWN = "<s>", "<unk>"
 WORDS = tuple(
     "red sun cat key door tree fish blue lamp ring milk star boat salt wind gold "
     "bell snow leaf drum rose corn".split()
@@ -172,7 +172,7 @@ def network(*, sharpness: float = SHARPNESS) -> GPT2LMHeadModel:
         tie_word_embeddings=False,
     )
     with torch.random.fork_rng(devices=[]):
-        made = GPT2LMHeadModel(config).eval()
+        made: GPT2LMHeadModel = GPT2LMHeadModel(config).eval()
     with torch.no_grad():
         for parameter in made.parameters():
             parameter.zero_()
@@ -294,27 +294,3 @@ def _fire(made: GPT2LMHeadModel) -> None:
     mlp.c_fc.weight[:, own] += 2 * FIRES * channels["word"][VOCABULARY.index(KEY)]
     mlp.c_fc.bias[own] -= FIRES
     mlp.c_proj.weight[own] += PUSHES / FIRES * channels["said"][VOCABULARY.index(ANSWER)]
-
-
-def word_tokenizer(vocabulary: Sequence[str], context: int) -> PreTrainedTokenizerFast:
-    """Whole words between spaces, with one BOS before them.
-
-    The vocabulary begins with `BOS` and `UNKNOWN`; a word's id is its place in it.
-    """
-    from tokenizers import Tokenizer, models, pre_tokenizers, processors
-    from transformers import PreTrainedTokenizerFast
-
-    ids = {word: number for number, word in enumerate(vocabulary)}
-    tokenizer = Tokenizer(models.WordLevel(ids, unk_token=UNKNOWN))
-    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single=f"{BOS} $A", special_tokens=[(BOS, 0)]
-    )
-    return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
-        bos_token=BOS,
-        eos_token=BOS,
-        unk_token=UNKNOWN,
-        model_max_length=context,
-        clean_up_tokenization_spaces=False,
-    )

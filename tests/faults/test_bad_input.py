@@ -14,14 +14,15 @@ import pytest
 import torch
 from auditing import Audit, invoke, workbench
 from safetensors.torch import load_file
+from transformers import CTRLConfig, CTRLLMHeadModel
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     Run = Callable[..., str]
 
-# transformers knows its architecture and TransformerLens does not; nobody knows the other.
-KNOWN_TO_TRANSFORMERS_ONLY = "ctrl"
+# An encoder-decoder; and what nobody knows.
+CONTINUES_NO_TEXT = "t5"
 KNOWN_TO_NOBODY = "gpt2000"
 
 
@@ -232,7 +233,8 @@ def loading(
         return target
 
     commands: dict[str, list[object]] = {
-        "bridge": [copy("bridge", model_type=KNOWN_TO_TRANSFORMERS_ONLY)],
+        "other": [copy("other", model_type=CONTINUES_NO_TEXT)],
+        "unproven": [*to_ctrl(copy("unproven")), "--section", "inside", "--json"],
         "nobody": [copy("nobody", model_type=KNOWN_TO_NOBODY)],
         "pickle": [
             *(to_pickle(copy("pickle")), "--allow-pickle", "--section", "identity", "--json"),
@@ -255,7 +257,7 @@ Loading = dict[str, tuple[Future[Audit], Path]]
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("bridge", "TransformerLens cannot look inside CTRLLMHeadModel. The nearest"),
+        ("other", "t5 is no architecture of a causal language model"),
         ("nobody", "transformers does not know the architecture 'gpt2000'"),
     ],
 )
@@ -263,6 +265,21 @@ def test_a_model_that_cannot_be_loaded(loading: Loading, name: str, said: str) -
     ended, out = loading[name]
     assert said in refused(ended.result(), out)
     assert not out.exists()
+
+
+def to_ctrl(model: Path) -> list[object]:
+    """The folder with a network whose sites nobody has proven."""
+    config = CTRLConfig(vocab_size=300, n_embd=32, dff=32, n_layer=2, n_head=2, n_positions=64)
+    CTRLLMHeadModel(config).save_pretrained(model)
+    return [model]
+
+
+def test_what_is_not_proven_is_not_looked_into_and_the_audit_says_so(loading: Loading) -> None:
+    ended = loading["unproven"][0].result()
+    assert ended.code == 0, ended.err
+    for code in ("INSIDE-FID-1", "INSIDE-LOC-1"):
+        assert ended.findings[code]["verdict"] == "skipped"
+        assert "sites of a CTRLLMHeadModel are not proven" in ended.findings[code]["reason"]
 
 
 def test_the_nearest_architecture_is_offered(loading: Loading) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 import torch
 
+from workbench.errors import InputError
 from workbench.interpret.lens import logit_lens
 from workbench.interpret.pairs import EncodedPairs, MinimalPair, encode_pairs, logit_difference
 from workbench.stats import bootstrap_mean
@@ -102,3 +103,9 @@ def test_broken_weights_leave_what_they_break_undefined(broken_gpt2: Model) -> N
     for prompt in ("clean", "corrupted"):
         assert rows["estimate"][prompt].notna().tolist() == [True, True, False]
         assert rows["n"][prompt].tolist() == [4, 4, 0]
+
+
+def test_answers_in_full_are_refused(random_gpt2: Model) -> None:
+    pairs = encode_pairs(random_gpt2, PAIRS["random_gpt2"], answers="sum")
+    with pytest.raises(InputError, match='encode them with answers="first"'):
+        logit_lens(random_gpt2, pairs)
