@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from workbench.batches import in_batches
+from workbench.forward import forward
 from workbench.interpret.pairs import logit_difference
+from workbench.interpret.stream import stream_sites
 from workbench.stats import bootstrap_mean
 from workbench.tables import Chart, Result
 
@@ -20,6 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = ["logit_lens"]
 
+TOKENS_AT_ONCE = 2048
+
 
 def logit_lens(model: Model, pairs: EncodedPairs) -> Result:
     """The logit difference after each layer, for the clean and the corrupted prompts.
@@ -27,6 +32,9 @@ def logit_lens(model: Model, pairs: EncodedPairs) -> Result:
     Returns:
         `prompt` (clean or corrupted), `layer` (0 is the embedding), and the row of the estimate:
         the mean over pairs of logit(answer) - logit(foil), in nats.
+
+    Raises:
+        InputError: for pairs whose answers are measured in full.
     """
     rows = []
     for prompt, tokens in (("clean", pairs.clean), ("corrupted", pairs.corrupted)):
@@ -49,7 +57,11 @@ def logit_lens(model: Model, pairs: EncodedPairs) -> Result:
             "corrupted prompts, with intervals.",
         },
     )
-    provenance = {"weights_digest": model.provenance.weights_digest, "method": "logit lens"}
+    provenance = {
+        "weights_digest": model.provenance.weights_digest,
+        "method": "logit lens",
+        "sites": list(map(str, stream_sites(model))),
+    }
     return Result.of("logit_lens", rows, provenance, chart)
 
 
@@ -57,12 +69,13 @@ def _by_layer(model: Model, tokens: torch.Tensor, pairs: EncodedPairs) -> list[t
     """For the embedding and after each layer, the logit differences `[pair]`."""
     import torch
 
-    bridge = model.bridge
-    sites = ["blocks.0.hook_resid_pre"]
-    sites += [f"blocks.{layer}.hook_resid_post" for layer in range(model.n_layers)]
+    sites = stream_sites(model)
+
+    def ends(part: slice) -> torch.Tensor:
+        values = forward(model, tokens[part], read=sites).values
+        return torch.stack([values[site][:, -1] for site in sites])
+
     with torch.no_grad():
-        _, cache = bridge.run_with_cache(tokens, names_filter=lambda name: name in sites)
-        return [
-            logit_difference(bridge.unembed(bridge.ln_final(cache[site][:, -1:])), pairs)
-            for site in sites
-        ]
+        size = max(1, TOKENS_AT_ONCE // tokens.shape[1])
+        stream = torch.cat([done for _, done in in_batches(ends, len(tokens), size)], dim=1)
+        return [logit_difference(model.anatomy.unembed(layer), pairs) for layer in stream]

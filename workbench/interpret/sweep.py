@@ -243,15 +243,18 @@ class Sweep:
 
     def _choose_way(self) -> None:
         """The fastest way whose results are those of full passes."""
+        import torch
+
         if self._recording is None:
             return
-        expected = self._probe()
+        few = torch.arange(len(self.corrupted), device=self.corrupted.device)[:PROBED]
+        expected = torch.stack([*self._probe(few), self.corrupted[few]])
         for way in WAYS:
             if way.positions and not self._recording.can_skip_positions():
                 continue
             self.way = way
             try:
-                found = self._probe()
+                found = torch.stack([*self._probe(few), *self._nothing(few)])
             except Exception:  # noqa: BLE001, S112 - a layer may object in any way to being called alone
                 continue
             self.difference = float((found - expected).abs().max())
@@ -259,23 +262,23 @@ class Sweep:
                 return
         self.way, self.difference = WHOLE, 0.0
 
-    def _probe(self) -> torch.Tensor:
-        """Results of some patches of a few runs `[patch, run]`; the last changes nothing."""
-        import torch
-
+    def _probe(self, runs: torch.Tensor) -> list[torch.Tensor]:
+        """Results `[run]` of a patch before the first layer, and of one in the middle."""
         prompt, middle = self._readout.prompt, self._anatomy.n_layers // 2
-        few = torch.arange(len(self.corrupted), device=self.corrupted.device)[:PROBED]
         found = []
-        for layer, start in ((0, prompt // 3), (middle, prompt // 2), (middle, prompt - 1)):
+        for layer, start in ((0, prompt // 3), (middle, prompt // 2)):
             # Any other values serve: the run's own, turned round.
             values = self.entered[layer].flip(-1)[None, :, start : start + 1]
             found += self._run(
-                _Column(start, start + 1, values), range(layer, layer + 1), [(0, few)]
+                _Column(start, start + 1, values), range(layer, layer + 1), [(0, runs)]
             )
-        start = prompt // 2
-        nothing = _Column(start, start + 1, self.entered[middle][None, :, start : start + 1])
-        found += self._run(nothing, range(middle, middle + 1), [(0, few)])
-        return torch.stack(found)
+        return found
+
+    def _nothing(self, runs: torch.Tensor) -> list[torch.Tensor]:
+        """Results `[run]` of putting the value that was there, at the prompt's last position."""
+        last, middle = self._readout.prompt - 1, self._anatomy.n_layers // 2
+        same = _Column(last, last + 1, self.entered[middle][None, :, last : last + 1])
+        return self._run(same, range(middle, middle + 1), [(0, runs)])
 
 
 @dataclass(frozen=True)
