@@ -19,6 +19,7 @@ from workbench.interpret.classifying import (
     accuracy,
     area_under_curve,
     classify,
+    difference,
     folds_of,
     project,
 )
@@ -27,7 +28,7 @@ from workbench.interpret.positions import position_of_word
 from workbench.interpret.probe import CONTROLS, Design, linear_probes
 from workbench.interpret.untrained import untrained
 from workbench.sites import Site
-from workbench.stats import bootstrap_mean
+from workbench.stats import wilson
 from workbench.tokens import encode
 
 if TYPE_CHECKING:
@@ -112,6 +113,20 @@ def test_planted_sides_carry_over_to_occupations_never_seen(planted: Model) -> N
         for control in CONTROLS[:1] + CONTROLS[2:]:
             assert rows.loc[(layer, control), "selectivity_low"] > 0.1
     assert found.provenance["groups"] == len(SHE) + len(HE)
+
+
+def test_the_same_is_found_in_organisms_from_other_seeds(seeded_planted: list[Model]) -> None:
+    texts, occupations = about_occupations()
+    labels = ["she" if occupation in SHE else "he" for occupation in occupations]
+    for model in seeded_planted:
+        rows = table(
+            linear_probes(model, texts, labels, words=occupations, groups=occupations, design=QUICK)
+        )
+        for layer in range(model.n_layers):
+            assert rows.loc[(layer, "probe"), "estimate"] > 0.95
+            assert rows.loc[(layer, "probe"), "low"] > 0.7
+            for control in CONTROLS:
+                assert rows.loc[(layer, control), "selectivity_low"] > 0.1
 
 
 def test_the_clean_twin_has_no_sides(clean: Model) -> None:
@@ -279,15 +294,36 @@ def test_perfect_order_is_no_certainty() -> None:
 
 
 def test_accuracies_without_spread_count_each_group_once() -> None:
-    groups = np.repeat(np.arange(6), 5)
-    every = accuracy(np.ones(30), groups, 0)
-    assert (every.value, every.high, every.n) == (1, 1, 30)
-    assert every.low == pytest.approx(0.610, abs=0.001)  # Wilson's 6 of 6
-    none = accuracy(np.zeros(30), groups, 0)
-    assert none.high == pytest.approx(0.390, abs=0.001)
-    mixed = accuracy(np.tile([1.0, 0.0, 1.0, 1.0, 1.0], 6), groups, 0)
-    assert mixed == bootstrap_mean(np.tile([1.0, 0.0, 1.0, 1.0, 1.0], 6), clusters=groups, seed=0)
-    assert accuracy(np.ones(30), None, 0).method == "Wilson"
+    groups = np.repeat(np.arange(20), 5)
+    every, none = accuracy(np.ones(100), groups), accuracy(np.zeros(100), groups)
+    assert (every.value, every.high, every.n) == (1, 1, 100)
+    assert every.low == pytest.approx(0.82, abs=0.01)
+    assert none.high == pytest.approx(0.18, abs=0.01)
+    assert every.method == "Wilson, effective n from 20 groups"
+
+
+def test_accuracies_over_items_are_wilsons() -> None:
+    right = (np.arange(200) % 4 > 0).astype(float)
+    found, known_interval = accuracy(right, None), wilson(150, 200)
+    assert (found.value, found.n) == (0.75, 200)
+    assert (found.low, found.high) == pytest.approx(
+        (known_interval.low, known_interval.high), abs=0.002
+    )
+    assert found.method == "Wilson, effective n from 200 items"
+
+
+def test_a_difference_is_paired_by_item() -> None:
+    """Both are right on the same items, but for three on which only the first is."""
+    second = (np.arange(60) % 2).astype(float)
+    first = second.copy()
+    first[[0, 2, 4]] = 1
+    found = difference(first, second, None)
+    apart = accuracy(first, None)
+    assert found.value == pytest.approx(0.05)
+    assert found.method == "paired, t over 60 items"
+    assert found.low is not None
+    assert apart.low is not None
+    assert found.value - found.low < 0.06 < accuracy(first, None).value - apart.low
 
 
 def test_a_fit_that_does_not_end_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -461,5 +497,7 @@ def test_sites_and_designs_that_cannot_be_are_refused(random_gpt2: Model) -> Non
     refused(random_gpt2, r"got 1 folds; expected at least 2", design=Design(folds=1))
     with pytest.raises(InputError, match="got 0 draws"):
         Design(draws=0)
+    with pytest.raises(InputError, match="got the seed -1"):
+        Design(seed=-1)
     with pytest.raises(InputError, match=r"got the strength 0"):
         Design(strength=0)

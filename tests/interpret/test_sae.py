@@ -430,13 +430,13 @@ def write_threshold(words: SparseAutoencoder) -> SparseAutoencoder:
 
 
 def test_a_feature_has_its_examples(hand_built: Model, words: SparseAutoencoder) -> None:
-    feature = words.feature(known.VOCABULARY.index("key"))
+    feature = words.feature(hand_built, known.VOCABULARY.index("key"))
     found = top_examples(hand_built, ["red sun", "sun key red", "cat"], feature, count=1)
     frame = found.examples.frame()
     top = frame[frame["end"] == "largest"].iloc[0]
     assert (top["text"], top["position"], top["token"].strip()) == (1, 2, "key")
     with pytest.raises(InputError, match="got feature 24; there are features 0 to 23"):
-        words.feature(24)
+        words.feature(hand_built, 24)
 
 
 def test_texts_without_a_feature_have_an_empty_table(random_gpt2: Model, tmp_path: Path) -> None:
@@ -617,7 +617,7 @@ def test_missing_tensors_are_named(tmp_path: Path) -> None:
     ("cfg", "message"),
     [
         ({"architecture": "matryoshka"}, "architecture is 'matryoshka', which is not read"),
-        ({"architecture": ["topk"]}, r"architecture is \"\['topk'\]\", which is not read"),
+        ({"architecture": ["topk"]}, r"architecture is \['topk'\], which is not read"),
         ({"architecture": "jumprelu_transcoder"}, 'not read. Did you mean "jumprelu"'),
         ({"activation_fn_str": "tanh-relu"}, "activation function is 'tanh-relu'"),
         ({"activation_fn_str": ["relu"]}, r"activation function is \['relu'\]"),
@@ -632,6 +632,12 @@ def test_missing_tensors_are_named(tmp_path: Path) -> None:
         ({"reshape_activations": ["hook_z"]}, "activations are reshaped by"),
         ({"hook_head_index": 3}, r"reads one head \(3\) of its hook"),
         ({"hook_name_out": "blocks.1.hook_mlp_out"}, "it is a transcoder"),
+        ({"apply_b_dec_to_input": "false"}, r"apply_b_dec_to_input='false'; expected true or"),
+        ({"rescale_acts_by_decoder_norm": 2, "architecture": "topk"}, "rescale_acts_by_decoder_n"),
+        (
+            {"model_from_pretrained_kwargs": {"center_writing_weights": "no"}},
+            "center_writing_weights='no'",
+        ),
         ({"d_in": 31}, r"shape \[80, 32\]; its config says d_sae=None and d_in=31"),
         ({"d_sae": "many"}, "its config says d_sae='many'"),
     ],
