@@ -10,7 +10,7 @@ from families import make_family
 
 from workbench.errors import InputError, ModelError
 from workbench.forward import READ_ONLY, edited, forward, sites_in
-from workbench.interpret.fidelity import fidelity
+from workbench.interpret.certificate.fidelity import fidelity
 from workbench.model import load
 from workbench.sites import VOCABULARY, Site
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import workbench
+from workbench import interpret
 
 HEAVY = {"torch", "transformers", "transformer_lens", "pandas", "numpy", "plotly", "pydantic"}
 
@@ -31,6 +32,14 @@ def test_each_public_name_is_there(name: str) -> None:
     assert name in dir(workbench)
 
 
+@pytest.mark.parametrize("name", interpret.__all__)
+def test_each_method_is_there(name: str) -> None:
+    assert getattr(interpret, name).__name__ == name
+    assert name in dir(interpret)
+
+
 def test_another_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = workbench.nothing
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = interpret.nothing

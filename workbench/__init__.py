@@ -9,31 +9,39 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from workbench.activations import Activations, capture
     from workbench.audit.section import Section
     from workbench.checkpoint import inspect
     from workbench.errors import WorkbenchError
     from workbench.evaluate.scorer import score
     from workbench.model import Model, load
+    from workbench.sites import Site
     from workbench.stats import Estimate
     from workbench.tables import Result
 
 __all__ = [
+    "Activations",
     "Estimate",
     "Model",
     "Result",
     "Section",
+    "Site",
     "WorkbenchError",
+    "capture",
     "inspect",
     "load",
     "score",
 ]
 
 _HOME = {
+    "Activations": "workbench.activations",
     "Estimate": "workbench.stats",
     "Model": "workbench.model",
     "Result": "workbench.tables",
     "Section": "workbench.audit.section",
+    "Site": "workbench.sites",
     "WorkbenchError": "workbench.errors",
+    "capture": "workbench.activations",
     "inspect": "workbench.checkpoint",
     "load": "workbench.model",
     "score": "workbench.evaluate.scorer",

@@ -10,9 +10,9 @@ from hand_built import CONTRASTS, INDUCTION, PREVIOUS, Contrast
 from induction_toy import repeated_text
 from seeded_organisms import SEEDS
 
-from workbench.interpret.attribution_patching import attribution_effects
 from workbench.interpret.pairs import EncodedPairs, MinimalPair, encode_pairs
-from workbench.interpret.patch import patching_effects, patching_map, strongest
+from workbench.interpret.patching.attribution_patching import attribution_effects
+from workbench.interpret.patching.patch import patching_effects, patching_map, strongest
 
 if TYPE_CHECKING:
     from workbench.model import Model

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from workbench.bench.subjects import random_gpt2
 from workbench.interpret.pairs import EncodedPairs, logit_difference
+from workbench.interpret.patching.sweep import Sweep
 from workbench.interpret.readout import Readout
-from workbench.interpret.sweep import Sweep
 from workbench.tables import Result
 
 if TYPE_CHECKING:

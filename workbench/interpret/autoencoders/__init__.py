@@ -1,0 +1,1 @@
+"""Sparse autoencoders from local files: what they reconstruct, and what they miss."""

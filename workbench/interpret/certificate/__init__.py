@@ -1,0 +1,1 @@
+"""Do the hooks show what the plain model computes?"""

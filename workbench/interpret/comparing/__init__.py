@@ -1,0 +1,1 @@
+"""Two checkpoints, layer by layer."""

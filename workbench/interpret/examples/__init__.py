@@ -1,0 +1,1 @@
+"""The texts on which a place inside says most."""

@@ -1,0 +1,1 @@
+"""What happens when something inside is removed, added or written out of the weights."""

@@ -1,0 +1,1 @@
+"""Which place, given another run's value, changes the answer."""
