@@ -236,3 +236,19 @@ def _enliven(network: Any) -> None:
         for module in network.modules():
             if isinstance(module, torch.nn.Embedding):
                 module.weight.normal_(std=EMBEDDING)
+
+
+ROUTED = {
+    "llama4_text",
+    "mixtral",
+    "qwen3_moe",
+    "qwen3_next",
+    "gemma4_text_moe",
+    "deepseek_v2",
+    "deepseek_v3",
+    "tiny_kimi",
+    "glm4_moe",
+    "glm_moe_dsa",
+    "gpt_oss",
+}
+"""Families with a mixture of experts in some layer."""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import torch
+from families import ROUTED
 
 from workbench.anatomy import anatomy_of, matrix
 from workbench.errors import ModelError
@@ -20,19 +21,6 @@ MISSING = {
     "mixtral": {"mlp_in", "neurons"},
     "gpt_oss": {"mlp_in", "neurons"},
     "gemma4_text_moe": {"mlp_in", "neurons"},
-}
-ROUTED = {
-    "llama4_text",
-    "mixtral",
-    "qwen3_moe",
-    "qwen3_next",
-    "gemma4_text_moe",
-    "deepseek_v2",
-    "deepseek_v3",
-    "tiny_kimi",
-    "glm4_moe",
-    "glm_moe_dsa",
-    "gpt_oss",
 }
 
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     Run = Callable[..., Audit]
 
 HEAVY = ("torch", "transformers", "pandas", "plotly", "papermill", "numpy", "lm_eval", "pydantic")
-COMMANDS = ("audit", "inspect", "report", "verify", "score", "organisms", "lab")
+COMMANDS = ("audit", "inspect", "report", "verify", "score", "organisms", "bench", "lab")
 
 
 @pytest.fixture

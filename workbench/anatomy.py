@@ -153,7 +153,7 @@ class Anatomy:
         if name in {"router", "routing"} and not self.has_router(layer):
             return "this layer has no router"
         if name in {"neurons", "mlp_in"} and self.has_router(layer):
-            return "this layer's MLP is a mixture of experts"
+            return "in this layer the MLP is a mixture of experts, or stands beside one"
         return None
 
     def _place(self, site: Site) -> Place:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import TYPE_CHECKING, Literal, get_args
 
@@ -67,6 +67,20 @@ class EncodedPairs:
     labels: tuple[str, ...]
     changed: tuple[int, ...]
     whole: tuple[tuple[tuple[int, ...], tuple[int, ...]], ...] | None = None
+
+    def __len__(self) -> int:
+        return len(self.clean)
+
+    def some(self, part: slice) -> EncodedPairs:
+        """Some of the pairs, by number."""
+        return replace(
+            self,
+            clean=self.clean[part],
+            corrupted=self.corrupted[part],
+            answers=self.answers[part],
+            foils=self.foils[part],
+            whole=None if self.whole is None else self.whole[part],
+        )
 
 
 def encode_pairs(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 import torch
+from families import ROUTED
 
 from workbench.errors import InputError, ModelError
 from workbench.forward import forward
@@ -22,21 +23,6 @@ from workbench.sites import Site
 
 if TYPE_CHECKING:
     from workbench.model import Model
-
-# A router that changes its choice on the way makes a jump that no gradient sees.
-ROUTED = {
-    "llama4_text",
-    "mixtral",
-    "qwen3_moe",
-    "qwen3_next",
-    "gemma4_text_moe",
-    "deepseek_v2",
-    "deepseek_v3",
-    "tiny_kimi",
-    "glm4_moe",
-    "glm_moe_dsa",
-    "gpt_oss",
-}
 
 
 def random_pairs(count: int = 3) -> EncodedPairs:
@@ -72,6 +58,7 @@ def test_positions_of_the_stream_add_up_to_the_effect(family: Model, family_name
     """Integrated gradients over the site itself are complete (Sundararajan et al., section 3)."""
     effects = attribution_effects(family, random_pairs(), "resid_pre", steps=48, path="site")
     assert np.isfinite(effects.gained).all()
+    # A router that changes its choice on the way makes a jump that no gradient sees.
     if family_name in ROUTED | {"gemma4_text_per_layer"}:
         return  # tokens that a later layer reads again are no part of the stream
     sums = effects.gained.sum(axis=1)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 import torch
 from transformer_lens import patching
@@ -12,6 +14,7 @@ from transformers import GPT2Config, GPT2LMHeadModel
 
 from workbench.errors import InputError
 from workbench.interpret.pairs import EncodedPairs, MinimalPair, encode_pairs, logit_difference
+from workbench.interpret.patching import patch
 from workbench.interpret.patching.patch import SITES, patching_effects, patching_map, strongest
 from workbench.model import load
 from workbench.stats import Estimate
@@ -354,3 +357,43 @@ def test_broken_weights_have_undefined_cells(broken_gpt2: Model) -> None:
     found = patching_map(broken_gpt2, pairs, "mlp_out")
     assert found.frame()["estimate"].isna().all()
     assert strongest([found])[0] == "nowhere"
+
+
+# Many pairs
+
+
+def test_where_memory_runs_out_fewer_pairs_go_together_and_nothing_changes(
+    planted: Model, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    pairs = about(planted, "nurse", "engineer", TEXTS * 2)
+    expected = patching_effects(planted, pairs, "attn_out")
+    honest = patch.Sweep
+    together = []
+
+    def small(model: Model, readout: Any) -> Any:
+        together.append(len(readout.clean))
+        if together[-1] > 2:
+            raise torch.OutOfMemoryError
+        return honest(model, readout)
+
+    monkeypatch.setattr(patch, "Sweep", small)
+    with caplog.at_level(logging.WARNING):
+        found = patching_effects(planted, pairs, "attn_out")
+    assert together == [6, 3, 1, 1, 1, 1, 1, 1]
+    assert "Memory ran out" in caplog.text
+    np.testing.assert_allclose(found.gained, expected.gained, atol=1e-5)
+    np.testing.assert_allclose(found.effect, expected.effect, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("site", "by", "said"),
+    [
+        ("resid_pre", "head", 'expected "head" or'),
+        ("head_out", "position", 'expected "head" or'),
+        ("attn_out", "token", 'expected "head" or'),
+        ("q", None, 'There is no site "q" to patch'),
+    ],
+)
+def test_what_cannot_be_patched_so(planted: Model, site: str, by: Any, said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        patching_map(planted, about(planted, "nurse", "engineer"), site, by=by)

@@ -37,7 +37,7 @@ Path = Literal["input", "site"]
 
 SITES = ("resid_pre", "resid_mid", "resid_post", "attn_out", "mlp_out", "head_out")
 STEPS = 8
-RUNS_AT_ONCE = 64
+PAIRS_AT_ONCE = 64
 RESAMPLES = 1000
 TOP = 10
 NOTHING = 1e-4
@@ -92,14 +92,16 @@ def attribution_effects(
         raise InputError(f'got path="{path}"; expected "input" or "site".')
     if steps < 1:
         raise InputError(f"got {steps} steps; expected at least 1.")
-    readout = Readout.of(pairs)
     places = sites_in(model, site)
     parts = [
-        _gained(model, readout, rows, places, steps, path)
-        for rows, _ in in_batches(lambda _: None, len(readout.clean), RUNS_AT_ONCE)
+        part
+        for _, part in in_batches(
+            lambda some: _gained(model, pairs.some(some), places, steps, path),
+            len(pairs),
+            PAIRS_AT_ONCE,
+        )
     ]
-    gained = torch.cat([part for part, _ in parts], dim=-1)
-    effect = torch.cat([part for _, part in parts], dim=-1)
+    gained, effect = (torch.cat(values, dim=-1) for values in zip(*parts, strict=True))
     provenance = {
         "weights_digest": model.provenance.weights_digest,
         "method": f"attribution patching, integrated gradients over the {path}, {steps} steps",
@@ -108,8 +110,8 @@ def attribution_effects(
     return PatchingEffects(
         site=site,
         axes=("layer", "head", "position") if site == "head_out" else ("layer", "position"),
-        gained=_every_layer(readout.by_pair(gained), places, model.n_layers).cpu().numpy(),
-        effect=readout.by_pair(effect).cpu().numpy(),
+        gained=_every_layer(gained, places, model.n_layers).cpu().numpy(),
+        effect=effect.cpu().numpy(),
         tokens=pairs.labels,
         provenance=provenance,
     )
@@ -161,23 +163,19 @@ def faithfulness(exact: PatchingEffects, estimated: PatchingEffects, *, seed: in
     return Result.of(f"faithfulness_{exact.site}", rows, provenance)
 
 
-def _gained(  # noqa: PLR0913, PLR0917 - the parts of one computation
-    model: Model,
-    readout: Readout,
-    rows: slice,
-    places: tuple[Site, ...],
-    steps: int,
-    path: Path,
+def _gained(
+    model: Model, pairs: EncodedPairs, places: tuple[Site, ...], steps: int, path: Path
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Estimated gains `[place, (head), pos, run]` and effects `[run]` of some runs."""
+    """Estimated gains `[place, (head), pos, pair]` and effects `[pair]` of some pairs."""
     import torch
 
+    readout = Readout.of(pairs)
     entry, end = Site("resid_pre", 0), Site("resid_post", model.n_layers - 1)
-    runs = torch.arange(len(readout.clean), device=model.device)[rows]
+    runs = torch.arange(len(readout.clean), device=model.device)
     with torch.no_grad():
         read = [*places, entry, end]
-        clean = forward(model, readout.clean[rows], read=read).values
-        corrupted = forward(model, readout.corrupted[rows], read=read).values
+        clean = forward(model, readout.clean, read=read).values
+        corrupted = forward(model, readout.corrupted, read=read).values
         ends = [_score(model, readout, values[end], runs) for values in (clean, corrupted)]
     moves = [(entry,)] if path == "input" else [(place,) for place in places]
     sums = {place: torch.zeros_like(clean[place]) for place in places}
@@ -197,7 +195,7 @@ def _gained(  # noqa: PLR0913, PLR0917 - the parts of one computation
     stacked = torch.stack(gained)
     # [place, pos, head, run] reads better with the head first.
     stacked = stacked.transpose(1, 2) if stacked.ndim == 4 else stacked  # noqa: PLR2004
-    return stacked, ends[0] - ends[1]
+    return readout.by_pair(stacked), readout.by_pair(ends[0] - ends[1])
 
 
 def _gradients(

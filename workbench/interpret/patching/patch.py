@@ -8,9 +8,10 @@ nothing else: every such patch is a patch of the residual stream before the next
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
+from workbench.batches import in_batches
 from workbench.errors import InputError, did_you_mean
 from workbench.forward import forward, sites_in
 from workbench.interpret.patching.effects import PatchingEffects
@@ -20,6 +21,7 @@ from workbench.sites import VOCABULARY, Site
 from workbench.stats import Estimate
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
 
     from workbench.interpret.pairs import EncodedPairs
@@ -32,6 +34,9 @@ By = Literal["position", "head", "head and position"]
 
 SITES = ("resid_pre", "attn_out", "mlp_out")
 """The sites of the three usual maps, layer by position."""
+
+PAIRS_AT_ONCE = 64
+"""Their recorded runs are in memory together."""
 
 PATCHABLE = ("resid_pre", "resid_mid", "resid_post", "attn_out", "mlp_out", "head_out")
 
@@ -64,7 +69,7 @@ def patching_effects(
     model: Model, pairs: EncodedPairs, site: str, *, by: By | None = None
 ) -> PatchingEffects:
     """What each patch adds to each pair's result; the numbers behind `patching_map`."""
-    import torch
+    import numpy as np
 
     if site not in PATCHABLE:
         raise InputError(f'There is no site "{site}" to patch. {did_you_mean(site, PATCHABLE)}')
@@ -74,28 +79,27 @@ def patching_effects(
             f'got by="{by}" for {site}; expected "head" or "head and position" for head_out, and '
             '"position" for every other site.'
         )
-    readout = Readout.of(pairs)
-    sweep = Sweep(model, readout)
-    clean = sweep.stream(readout.clean)
-    with torch.no_grad():
-        patched = _patched(model, readout, sweep, clean, site, by)
-        ends = readout.score(
-            model.anatomy,
-            clean[-1][:, -readout.last :],
-            torch.arange(len(readout.clean), device=model.device),
+    parts = [
+        part
+        for _, part in in_batches(
+            lambda some: _effects(model, pairs.some(some), site, by), len(pairs), PAIRS_AT_ONCE
         )
-        gained = readout.by_pair(patched) - readout.by_pair(sweep.corrupted)
-        effect = readout.by_pair(ends) - readout.by_pair(sweep.corrupted)
+    ]
     provenance = {
         "weights_digest": model.provenance.weights_digest,
         "method": "exact patching",
         "sites": [str(one) for one in sites_in(model, site)],
-        "answers": "log-probability of all tokens" if readout.normalised else "logits",
-        "way": sweep.way.name,
-        "difference_from_full_passes": sweep.difference,
+        "answers": "logits" if pairs.whole is None else "log-probability of all tokens",
+        "way": ", ".join(dict.fromkeys(part.way for part in parts)),
+        "difference_from_full_passes": max(part.difference for part in parts),
     }
     return PatchingEffects(
-        site, _AXES[by], gained.cpu().numpy(), effect.cpu().numpy(), pairs.labels, provenance
+        site=site,
+        axes=_AXES[by],
+        gained=np.concatenate([part.gained for part in parts], axis=-1),
+        effect=np.concatenate([part.effect for part in parts]),
+        tokens=pairs.labels,
+        provenance=provenance,
     )
 
 
@@ -125,6 +129,34 @@ _AXES: dict[str, tuple[str, ...]] = {
     "head": ("layer", "head"),
     "head and position": ("layer", "head", "position"),
 }
+
+
+@dataclass(frozen=True)
+class _Effects:
+    """Gains `[*axes, pair]` and effects `[pair]` of some pairs, and how they were computed."""
+
+    gained: np.ndarray
+    effect: np.ndarray
+    way: str
+    difference: float
+
+
+def _effects(model: Model, pairs: EncodedPairs, site: str, by: By) -> _Effects:
+    import torch
+
+    readout = Readout.of(pairs)
+    sweep = Sweep(model, readout)
+    clean = sweep.stream(readout.clean)
+    with torch.no_grad():
+        patched = _patched(model, readout, sweep, clean, site, by)
+        ends = readout.score(
+            model.anatomy,
+            clean[-1][:, -readout.last :],
+            torch.arange(len(readout.clean), device=model.device),
+        )
+        gained = readout.by_pair(patched) - readout.by_pair(sweep.corrupted)
+        effect = readout.by_pair(ends) - readout.by_pair(sweep.corrupted)
+    return _Effects(gained.cpu().numpy(), effect.cpu().numpy(), sweep.way.name, sweep.difference)
 
 
 def _patched(  # noqa: PLR0913, PLR0917 - the parts of one computation
