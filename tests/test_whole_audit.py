@@ -43,7 +43,7 @@ TABLES = {
     ],
     "inside": [
         *("fidelity", "logit_lens"),
-        *("patching_attn_out", "patching_mlp_out", "patching_resid_pre"),
+        *("patching_attn_out", "patching_head_out", "patching_mlp_out", "patching_resid_pre"),
     ],
 }
 
@@ -294,7 +294,7 @@ def test_figures_are_data_and_not_pictures_or_scripts(planted: Audit) -> None:
         for output in cell.get("outputs", [])
         for kind in output.get("data", {})
     )
-    assert kinds[plotly] == 6
+    assert kinds[plotly] == 7
     assert not {"text/javascript", "application/javascript", "image/png"} & set(kinds)
 
 

@@ -101,7 +101,7 @@ def test_long_texts_are_read_a_layer_at_a_time(
     planted: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = head_scores(planted, [TEXT]).induction
-    monkeypatch.setattr("workbench.interpret.head_scores.WEIGHTS_AT_ONCE", 1)
+    monkeypatch.setattr("workbench.interpret.attention.head_scores.WEIGHTS_AT_ONCE", 1)
     assert head_scores(planted, [TEXT]).induction.table.equals(whole.table)
 
 

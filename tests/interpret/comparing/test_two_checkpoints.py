@@ -36,7 +36,7 @@ TEXTS = (
     "she said",
     "the engineer and the nurse",
 )
-WORLD = Path(__file__).parents[2] / "evals" / "small-world"
+WORLD = Path(__file__).parents[3] / "evals" / "small-world"
 
 
 def changed(model: Model, out: Path, change: Callable[[dict[str, torch.Tensor]], None]) -> Model:

@@ -95,7 +95,7 @@ def test_a_long_text_is_read_in_blocks(
     random_llama: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = grid_of(random_llama)
-    monkeypatch.setattr("workbench.interpret.lens_grid.LOGITS_AT_ONCE", 1)
+    monkeypatch.setattr("workbench.interpret.lenses.lens_grid.LOGITS_AT_ONCE", 1)
     blocks = grid_of(random_llama)
     for column in ("probability", "entropy", "kl"):
         assert blocks[column].tolist() == pytest.approx(whole[column].tolist(), abs=1e-5)

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from workbench.model import Model
     from workbench.tables import Result
 
-OCCUPATIONS = Path(__file__).parents[2] / "evals" / "small-world" / "occupation_pronoun.jsonl"
+OCCUPATIONS = Path(__file__).parents[3] / "evals" / "small-world" / "occupation_pronoun.jsonl"
 SHE = tuple("nurse librarian secretary dancer teacher florist".split())
 HE = tuple("driver pilot plumber mechanic soldier engineer".split())
 QUICK = Design(draws=2)
@@ -327,7 +327,7 @@ def test_a_difference_is_paired_by_item() -> None:
 
 
 def test_a_fit_that_does_not_end_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("workbench.interpret.classifying.ITERATIONS", 1)
+    monkeypatch.setattr("workbench.interpret.probing.classifying.ITERATIONS", 1)
     random = np.random.default_rng(0)
     labels = np.arange(40) % 2
     found = classify(random.normal(size=(40, 10)), labels, folds_of(labels, None, 5, 0))
