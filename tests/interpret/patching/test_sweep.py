@@ -6,15 +6,19 @@ from dataclasses import replace
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 import torch
+from transformers.activations import NewGELUActivation
 
 from workbench.forward import forward
 from workbench.interpret.pairs import EncodedPairs, MinimalPair, encode_pairs, logit_difference
 from workbench.interpret.patching import sweep as sweeping
+from workbench.interpret.patching.fused import fused_activations
 from workbench.interpret.patching.patch import patching_effects
 from workbench.interpret.patching.sweep import WAYS, WHOLE, Sweep
 from workbench.interpret.readout import Readout
+from workbench.model import load
 from workbench.sites import Site
 
 if TYPE_CHECKING:
@@ -114,6 +118,31 @@ def test_every_way_gives_the_same(
     clean = torch.stack(sweep.stream(readout.clean)[:-1])
     found = sweep.patched(clean, range(random_llama.n_layers)).detach()
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["gpt2_directory", "llama_directory"])
+def test_half_precision_gives_what_its_own_full_passes_give(
+    name: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = load(request.getfixturevalue(name), dtype="bfloat16", reuse=False)
+    found = patching_effects(model, random_pairs(), "resid_pre")
+    assert found.provenance["way"] == WAYS[0].name
+    monkeypatch.setattr(sweeping, "WAYS", ())
+    expected = patching_effects(model, random_pairs(), "resid_pre")
+    np.testing.assert_allclose(found.gained, expected.gained, atol=0.01)
+
+
+def test_activations_are_as_they_were_afterwards(random_gpt2: Model) -> None:
+    """And one kernel gives what transformers' formula gives."""
+    activations = [m for m in random_gpt2.hf.modules() if type(m) is NewGELUActivation]
+    assert activations
+    value = torch.linspace(-6, 6, 1001)
+    expected = activations[0](value)
+    with fused_activations(random_gpt2.anatomy.layers):
+        fused = activations[0](value)
+        assert "forward" in vars(activations[0])
+    torch.testing.assert_close(fused, expected, rtol=0, atol=1e-6)
+    assert not any("forward" in vars(module) for module in activations)
 
 
 def test_a_way_that_gives_other_results_is_not_taken(
