@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -25,7 +27,7 @@ def test_results_are_equal_and_nothing_is_left(tmp_path: Path) -> None:
     (row,) = result.frame().to_dict(orient="records")
     assert row["largest_difference"] == 0
     assert row["tokens"] >= 600
-    assert row["stored_bytes"] > row["tokens"] * 4 * 16 * 4
+    assert row["stored_bytes"] == row["tokens"] * 4 * 16 * 4
     assert row["n"] == 2
     assert row["low"] <= row["estimate"] <= row["high"]
     assert row["estimate"] == pytest.approx(row["capture"] / row["body"])
@@ -65,3 +67,24 @@ def test_the_command_prints_json_with_peak_memory(
 def test_what_cannot_be_measured_is_refused(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         bench_capture(CaptureSize(**SMALL | changes))
+
+
+def test_peak_memory_does_not_grow_with_the_texts(tmp_path: Path) -> None:
+    asked = {
+        "model": "organism:planted",
+        "sites": ["resid_pre", "resid_mid", "resid_post"],
+        "lengths": [32, 64, 128],
+        "batch_tokens": 1024,
+    }
+    grown = []
+    for tokens in (8_000, 40_000):
+        words = json.dumps({**asked, "tokens": tokens, "out": str(tmp_path / str(tokens))})
+        command = [sys.executable, "-m", "workbench.bench.peak", words]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        found = json.loads(done.stdout.splitlines()[-1])
+        if found["peak"] is None:
+            pytest.skip("this system does not tell a process its peak memory")
+        grown.append(found["peak"] - found["loaded"])
+    stored = sum(path.stat().st_size for path in (tmp_path / "40000").iterdir())
+    assert stored > 240_000_000
+    assert grown[1] < grown[0] + 30_000_000
