@@ -1,0 +1,129 @@
+"""`workbench bench`: the measurements, each beside its peer."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+__all__ = ["bench"]
+
+
+@click.group()
+def bench() -> None:
+    """Measure the workbench beside a named peer, in one run, with results proven equal."""
+
+
+@bench.command("capture")
+@click.option("--tokens", type=click.IntRange(1), default=200_000, show_default=True)
+@click.option("--layers", type=click.IntRange(1), default=12, show_default=True)
+@click.option("--width", type=click.IntRange(1), default=768, show_default=True)
+@click.option("--heads", type=click.IntRange(1), default=12, show_default=True)
+@click.option(
+    "--sites",
+    multiple=True,
+    default=("resid_post.-1",),
+    show_default=True,
+    help="What is stored: resid_post is every layer (repeatable).",
+)
+@click.option("--blocks", type=click.IntRange(2), default=20, show_default=True, help="Turns.")
+@click.option("--batch-tokens", type=click.IntRange(1), default=2048, show_default=True)
+@click.option("--memory/--no-memory", default=True, help="Also compare peak memory.")
+@click.option("--few", type=click.IntRange(1), default=20_000, show_default=True)
+@click.option("--many", type=click.IntRange(1), default=200_000, show_default=True)
+@click.option(
+    "--folder",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="Where to write for a while: the disk that is measured.",
+)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
+def bench_capture(
+    tokens: int,
+    layers: int,
+    width: int,
+    heads: int,
+    sites: tuple[str, ...],
+    blocks: int,
+    batch_tokens: int,
+    memory: bool,
+    few: int,
+    many: int,
+    folder: Path | None,
+    as_json: bool,
+) -> None:
+    """Stream the residual stream to disk, beside the bare transformer body.
+
+    FEW and MANY are the tokens of the two captures whose peak memory is compared.
+    """
+    from workbench.bench.capture import CaptureSize, bench_capture
+
+    size = CaptureSize(
+        layers=layers,
+        width=width,
+        heads=heads,
+        sites=sites,
+        tokens=tokens,
+        blocks=blocks,
+        batch_tokens=batch_tokens,
+        few=few if memory else 0,
+        many=many if memory else 0,
+        folder=None if folder is None else str(folder),
+    )
+    _show(bench_capture(size, on_step=_said), as_json=as_json)
+
+
+@bench.command("patching")
+@click.option("--layers", type=click.IntRange(1), default=12, show_default=True)
+@click.option("--width", type=click.IntRange(1), default=768, show_default=True)
+@click.option("--heads", type=click.IntRange(1), default=12, show_default=True)
+@click.option("--positions", type=click.IntRange(1), default=24, show_default=True)
+@click.option("--pairs", type=click.IntRange(1), default=8, show_default=True)
+@click.option(
+    "--agreeing",
+    type=click.IntRange(0),
+    multiple=True,
+    default=(0, 5),
+    show_default=True,
+    help="Tokens that the prompts of a pair begin with in common (repeatable).",
+)
+@click.option("--repeats", type=click.IntRange(1), default=3, show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
+def bench_patching(
+    layers: int,
+    width: int,
+    heads: int,
+    positions: int,
+    pairs: int,
+    agreeing: tuple[int, ...],
+    repeats: int,
+    as_json: bool,
+) -> None:
+    """Patch every cell of the residual stream, beside TransformerLens."""
+    from workbench.bench.patching import Size, bench_patching
+
+    size = Size(
+        layers=layers,
+        width=width,
+        heads=heads,
+        positions=positions,
+        pairs=pairs,
+        agreeing=agreeing,
+        repeats=repeats,
+    )
+    _show(bench_patching(size, on_step=_said), as_json=as_json)
+
+
+def _said(step: str) -> None:
+    click.echo(f"bench: {step}", err=True)
+
+
+def _show(result: Any, *, as_json: bool) -> None:
+    """A result of few rows: its columns below each other, or all of it as JSON."""
+    frame = result.frame()
+    if as_json:
+        rows = json.loads(frame.to_json(orient="records"))
+        click.echo(json.dumps({"rows": rows, "provenance": dict(result.provenance)}))
+    else:
+        click.echo(frame.T.to_string(header=False, float_format="{:.4g}".format))
