@@ -65,7 +65,7 @@ def test_every_site_of_every_architecture(family: Model, tmp_path: Path) -> None
     require_equal(found, family, texts)
 
 
-@pytest.mark.parametrize("batch_tokens", [1, 20, 2048])
+@pytest.mark.parametrize("batch_tokens", [1, 20, 1024])
 def test_however_the_texts_are_run_together(random_gpt2: Model, batch_tokens: int) -> None:
     found = capture(random_gpt2, TEXTS, all_sites(random_gpt2), batch_tokens=batch_tokens)
     require_equal(found, random_gpt2, TEXTS)
@@ -405,7 +405,7 @@ def test_another_capture_is_not_mixed_in(
         (random_gpt2, TEXTS[::-1], "resid_post.0", {}, r"\. texts: there 6 with [^:]*\. Choose"),
         (random_gpt2, TEXTS, "q.0", {}, r"\. sites: there resid_post.0, here q.0\. Choose"),
         (random_gpt2, TEXTS, "resid_post.0", {"dtype": "float16"}, r"stored dtype: there float32"),
-        (random_gpt2, TEXTS, "resid_post.0", {"batch_tokens": 8}, r"\. batch_tokens: there 2048"),
+        (random_gpt2, TEXTS, "resid_post.0", {"batch_tokens": 8}, r"\. batch_tokens: there 1024"),
     ):
         with pytest.raises(InputError, match=r"another capture.*" + words):
             capture(model, texts, sites, out=tmp_path, progress=False, **options)

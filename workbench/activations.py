@@ -62,7 +62,7 @@ def capture(  # noqa: PLR0913 - each is a question that a user may answer, and n
         sites: such as `"resid_post.3"`, `Site("q", -1)`, or `"resid_post"` for every layer.
         out: a folder to stream to: a new or empty one, or that of the same capture.
         dtype: to store as: `float32`, `bfloat16` or `float16`; as computed where it is None.
-        batch_tokens: tokens that are run at once, at most; 2,048 on a processor, 16,384 elsewhere.
+        batch_tokens: tokens that are run at once, at most; 1,024 on a processor, 16,384 elsewhere.
         shard_bytes: size of a shard, which is also what a kill can lose.
         progress: say what will be needed and how far it is, on standard error; where it is None,
             only with `out`.

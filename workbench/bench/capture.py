@@ -50,8 +50,8 @@ class CaptureSize:
     sites: tuple[str, ...] = ("resid_post.-1",)
     tokens: int = 200_000
     lengths: tuple[int, ...] = (32, 64, 128)
-    batch_tokens: int = 2048
-    blocks: int = 20
+    batch_tokens: int = 1024
+    blocks: int = 10
     few: int = 20_000
     many: int = 200_000
     folder: str | None = None
