@@ -51,7 +51,7 @@ class CaptureSize:
     tokens: int = 200_000
     lengths: tuple[int, ...] = (32, 64, 128)
     batch_tokens: int = 1024
-    blocks: int = 10
+    blocks: int = 8
     few: int = 20_000
     many: int = 200_000
     folder: str | None = None

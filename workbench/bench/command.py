@@ -28,8 +28,8 @@ def bench() -> None:
     show_default=True,
     help="What is stored: resid_post is every layer (repeatable).",
 )
-@click.option("--blocks", type=click.IntRange(2), default=20, show_default=True, help="Turns.")
-@click.option("--batch-tokens", type=click.IntRange(1), default=2048, show_default=True)
+@click.option("--blocks", type=click.IntRange(2), default=8, show_default=True, help="Turns.")
+@click.option("--batch-tokens", type=click.IntRange(1), default=1024, show_default=True)
 @click.option("--memory/--no-memory", default=True, help="Also compare peak memory.")
 @click.option("--few", type=click.IntRange(1), default=20_000, show_default=True)
 @click.option("--many", type=click.IntRange(1), default=200_000, show_default=True)
