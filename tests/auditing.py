@@ -15,7 +15,8 @@ import nbformat
 import yaml
 
 from workbench import cli
-from workbench.provenance import dump_json
+from workbench.audit.definition import Definition
+from workbench.audit.folder import AUDIT, SCHEMA, AuditRecord
 
 COMMAND = str(Path(sysconfig.get_path("scripts")) / "workbench")
 DRIVER = str(Path(__file__).parent / "faults" / "custom_suite.py")
@@ -26,7 +27,7 @@ v4: Any = nbformat.v4
 
 PARAMETERS = """\
 model = "organism:planted"
-suite = "small-world"
+suite = "standard"
 run = None
 device = None
 dtype = None
@@ -145,6 +146,9 @@ def write_suite(folder: Path, sections: dict[str, list[list[str]]], checks: list
         ],
     }
     (suite / "suite.yaml").write_text(yaml.safe_dump(content))
+    definition = folder / "evals" / "audits" / f"{CUSTOM}.toml"
+    definition.parent.mkdir()
+    definition.write_text(f'title = "Custom"\nversion = "1.0"\nquestions = "{CUSTOM}"\n')
     for name, cells in sections.items():
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # remarks on cell ids are not what is tested
@@ -162,8 +166,28 @@ def files_below(folder: Path) -> set[str]:
 
 
 def write_audit_json(run: Path, checks: list[Any], **more: Any) -> Path:
-    """A run folder that has nothing but its frozen checks."""
+    """A run folder that has nothing but its frozen checks; `more` of its definition."""
     run.mkdir(parents=True, exist_ok=True)
-    listed = [check.model_dump(mode="json") for check in checks]
-    (run / "audit.json").write_text(dump_json({"schema": 1, "checks": listed, **more}))
+    definition = Definition(
+        **{
+            "name": "custom",
+            "title": "Custom",
+            "version": "1.0",
+            "sections": tuple(dict.fromkeys(check.section for check in checks)),
+            "tasks": {},
+            "checks": tuple(checks),
+            **more,
+        }
+    )
+    AuditRecord(
+        schema=SCHEMA,
+        run_id=run.name,
+        created="2026-11-21T04:05:00+00:00",
+        model="organism:planted",
+        definition=definition,
+        passed={},
+        defaulted={},
+        command=("workbench", "audit"),
+        workbench_version="0.1.0",
+    ).write(run / AUDIT)
     return run

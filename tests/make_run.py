@@ -329,18 +329,28 @@ def audit(findings: list[Finding]) -> str:
     }
     return dump_json(
         {
-            "schema": 1,
+            "schema": 2,
             "run_id": "20261121T040500Z-1a2b3c",
             "model": "organism:planted",
-            "suite": "quick",
             "created": "2026-11-21T04:05:00+00:00",
-            "sections": ["bias", "capability", "safety", "fidelity"],
+            "definition": {
+                "name": "quick",
+                "title": "Quick audit",
+                "version": "1.0",
+                "description": "Made for a test.",
+                "questions": "small-world",
+                "model": None,
+                "sections": ["bias", "capability", "safety", "fidelity"],
+                "tasks": {},
+                "parameters": {},
+                "limits": {"items": 200, "section_seconds": None, "memory_bytes": None},
+                "checks": [*checks, planned],
+                "statements": {},
+            },
             "passed": {"limit": 200, "note": HOSTILE},
             "defaulted": {"seed": 0, "dtype": "float32"},
-            "thresholds": {check["code"]: check["threshold"] for check in checks},
             "command": ["workbench", "audit", "organism:planted", "--param", "note=a b"],
             "workbench_version": "0.1.0",
-            "checks": [*checks, planned],
         }
     )
 

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pydantic import ValidationError
 
 from workbench.audit.checks import Check, Finding
+from workbench.audit.exhibits import Exhibit
+from workbench.audit.folder import AUDIT, EXHIBITS, FINDINGS, PROVENANCE, SCHEMA, STATUS
 from workbench.errors import InputError
 from workbench.markup import visible
 
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["STATES", "Evidence", "SectionEvidence", "read_run"]
 
-STATES = ("complete", "failed", "killed", "timed out", "interrupted", "not started")
+STATES = ("complete", "failed", "killed", "timed out", "interrupted", "not started", "running")
 UNKNOWN = "unknown"
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -59,24 +61,33 @@ class Evidence:
     """What a whole run left behind.
 
     Attributes:
+        definition: the audit as it was asked for, by the names of `Definition`.
         findings: those of the run's own `findings.json`, and what else the sections found.
+        exhibits: the tables that show them, of all sections.
         unanswered: planned checks without any finding.
     """
 
     run_id: str
     model: str
-    suite: str
     created: str
     version: str
     command: tuple[str, ...]
     passed: dict[str, Any]
     defaulted: dict[str, Any]
-    thresholds: dict[str, Any]
+    definition: dict[str, Any]
+    checks: tuple[Check, ...]
     provenance: dict[str, Any]
+    attempts: tuple[dict[str, Any], ...]
     sections: tuple[SectionEvidence, ...]
     findings: tuple[Finding, ...]
+    exhibits: tuple[Exhibit, ...]
     unanswered: tuple[Check, ...]
     problems: tuple[str, ...]
+
+    @property
+    def suite(self) -> str:
+        """Name of the audit's definition."""
+        return str(self.definition.get("name", ""))
 
     @property
     def incomplete(self) -> tuple[SectionEvidence, ...]:
@@ -95,9 +106,12 @@ def read_run(run: Path) -> Evidence:
             f"{run}: not a run folder: it holds neither audit.json nor sections. "
             "Give the folder that `workbench audit` made."
         )
-    audit = _Object.read(run, "audit.json")
-    provenance = _Object.read(run, "provenance.json")
-    names = [str(name) for name in audit.need("sections", list)]
+    audit = _Object.read(run, AUDIT)
+    _refuse_newer(audit)
+    definition = audit.part("definition")
+    provenance = _Object.read(run, PROVENANCE)
+    status = _Object.read(run, STATUS)
+    names = [str(name) for name in definition.need("sections", list)]
     provenance.need("model", dict)
     strangers = sorted(path.name for path in run.glob("sections/*/") if path.name not in names)
     audit.problems.extend(
@@ -106,23 +120,48 @@ def read_run(run: Path) -> Evidence:
     )
     sections = tuple(_section(run, name) for name in [*names, *strangers])
     findings = _findings(run, sections, audit.problems)
-    checks = list(_records(Check, audit.take("checks", list, []), "audit.json", audit.problems))
+    checks = tuple(_records(Check, definition.take("checks", list, []), AUDIT, audit.problems))
+    shown = [exhibit for name in names for exhibit in _exhibits(run, name, audit.problems)]
     return Evidence(
         run_id=audit.text("run_id"),
         model=audit.text("model"),
-        suite=audit.text("suite"),
         created=audit.text("created"),
         version=audit.text("workbench_version"),
         command=tuple(map(str, audit.take("command", list, []))),
         passed=audit.take("passed", dict, {}),
         defaulted=audit.take("defaulted", dict, {}),
-        thresholds=audit.take("thresholds", dict, {}),
+        definition=definition.values,
+        checks=checks,
         provenance=provenance.values,
+        attempts=tuple(
+            entry for entry in status.take("attempts", list, []) if isinstance(entry, dict)
+        ),
         sections=sections,
         findings=findings,
+        exhibits=tuple(shown),
         unanswered=tuple(check for check in checks if not _answered(check, findings)),
         problems=(*audit.problems, *provenance.problems),
     )
+
+
+def _refuse_newer(audit: _Object) -> None:
+    schema = audit.values.get("schema")
+    if isinstance(schema, int) and schema > SCHEMA:
+        raise InputError(
+            f"{audit.name}: schema {schema}, and this version reads up to {SCHEMA}: the run was "
+            "made by a newer version. Upgrade with `pip install -U open-weights-workbench`."
+        )
+
+
+def _exhibits(run: Path, section: str, problems: list[str]) -> list[Exhibit]:
+    """What a section shows of its own and other findings; most show nothing."""
+    name = f"sections/{section}/{EXHIBITS}"
+    if not _NAME.fullmatch(section) or not (run / name).is_file():
+        return []
+    listed = _Object.read(run, name)
+    found = list(_records(Exhibit, listed.need("exhibits", list), listed.name, listed.problems))
+    problems.extend(listed.problems)
+    return found
 
 
 def _findings(
@@ -130,8 +169,8 @@ def _findings(
 ) -> tuple[Finding, ...]:
     """The run's findings: it also has one for each check whose section never ran."""
     found = {f.code: f for section in sections for f in section.findings}
-    if (run / "findings.json").exists():
-        whole = _Object.read(run, "findings.json")
+    if (run / FINDINGS).exists():
+        whole = _Object.read(run, FINDINGS)
         listed = _records(Finding, whole.need("findings", list), whole.name, whole.problems)
         found.update({finding.code: finding for finding in listed})
         problems.extend(whole.problems)
@@ -221,6 +260,10 @@ class _Object:
         if key not in self.values and not self.problems:
             self.problems.append(f"{self.name}: {key} is missing.")
         return self.take(key, kind, kind())
+
+    def part(self, key: str) -> _Object:
+        """The object under a key; what is wrong with it is wrong with the whole."""
+        return _Object(self.name, self.need(key, dict), self.problems)
 
     def text(self, key: str) -> str:
         return str(self.take(key, str, ""))

@@ -12,15 +12,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench import resources
+from workbench.audit.definition import (
+    DEFAULT_DEFINITION,
+    NO_LIMITS,
+    Definition,
+    Limits,
+    load_definition,
+)
 from workbench.checkpoint import check_fits, resolve, survey
 from workbench.errors import InputError, StorageError, did_you_mean
-from workbench.evaluate.suites import DEFAULT_SUITE, Suite, load_suite
 from workbench.provenance import storage_error
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
-    from workbench.checkpoint import Checkpoint
+    from workbench.audit.definition import Definition, Limits
+from workbench.checkpoint import Checkpoint
 
 __all__ = ["AuditRequest", "Plan", "plan_audit"]
 
@@ -46,10 +53,10 @@ class AuditRequest:
 
     Attributes:
         model: a local directory, `org/name[@revision]` or `organism:NAME`.
-        suite: name of a suite.
+        suite: name of a suite that ships, or a TOML file.
         sections: names; all of the suite's where it is empty.
         parameters: parameters of the notebooks by name.
-        limit: items of each task; None for all.
+        limits: those that were given; the definition's hold where one is None.
         out: folder that the run's own folder is made in.
         device, dtype: as `workbench.load` takes them.
         allow_pickle, offline: as `workbench.load` takes them.
@@ -58,10 +65,10 @@ class AuditRequest:
     """
 
     model: str
-    suite: str = DEFAULT_SUITE
+    suite: str = DEFAULT_DEFINITION
     sections: tuple[str, ...] = ()
     parameters: Mapping[str, Any] | None = None
-    limit: int | None = None
+    limits: Limits = NO_LIMITS
     out: Path = Path("runs")
     device: str | None = None
     dtype: str | None = None
@@ -77,18 +84,19 @@ class Plan:
 
     Attributes:
         checkpoint: the model's folder on this machine.
-        suite: with its checks; their thresholds are fixed from here on.
+        definition: with all that was asked for; its thresholds are fixed from here on.
         sections: section -> its notebook, in order.
         parameters: section -> the parameters that its notebook is given.
-        defaulted: parameter -> default, for what nobody passed.
+        passed: what somebody gave, `defaulted` everything else, by name.
         load_arguments: what the kernel calls `workbench.load` with.
     """
 
     request: AuditRequest
     checkpoint: Checkpoint
-    suite: Suite
+    definition: Definition
     sections: Mapping[str, Path]
     parameters: Mapping[str, Mapping[str, Any]]
+    passed: Mapping[str, Any]
     defaulted: Mapping[str, Any]
     load_arguments: Mapping[str, Any]
 
@@ -101,10 +109,11 @@ def plan_audit(request: AuditRequest) -> Plan:
         ModelError: for a model that is not there, incomplete, unsafe or larger than memory.
         StorageError: for an output folder that cannot be written, or too full a disk.
     """
-    suite = load_suite(request.suite)
-    sections = _sections(suite, request.sections)
+    definition = _asked(load_definition(request.suite), request)
+    folder = resources.notebooks()
+    sections = {name: folder / f"{name}.ipynb" for name in definition.sections}
     defaults = {name: _defaults(path) for name, path in sections.items()}
-    passed = _checked_parameters(request, defaults)
+    given = _checked_parameters(definition.parameters, defaults)
     _check_storage(request.out)
     checkpoint = resolve(request.model, offline=request.offline, allow_pickle=request.allow_pickle)
     found = survey(checkpoint, allow_pickle=request.allow_pickle)
@@ -118,30 +127,62 @@ def plan_audit(request: AuditRequest) -> Plan:
         "allow_pickle": request.allow_pickle,
         "offline": True,
     }
-    own = {"suite": request.suite, "limit": request.limit, **arguments}
+    own = {"suite": request.suite, "limit": definition.limits.items, **arguments}
     parameters = {
-        name: {key: value for key, value in {**own, **passed}.items() if key in known}
+        name: {key: value for key, value in {**own, **given}.items() if key in known}
         for name, known in defaults.items()
     }
-    everything = {key: value for known in defaults.values() for key, value in known.items()}
-    defaulted = {
-        key: value
-        for key, value in everything.items()
-        if key not in passed and key not in OWN_PARAMETERS
-    }
-    return Plan(request, checkpoint, suite, sections, parameters, defaulted, arguments)
+    passed, defaulted = _origins(request, definition, defaults)
+    return Plan(request, checkpoint, definition, sections, parameters, passed, defaulted, arguments)
 
 
-def _sections(suite: Suite, wanted: Sequence[str]) -> dict[str, Path]:
-    for name in wanted:
-        if name not in suite.sections:
+def _asked(definition: Definition, request: AuditRequest) -> Definition:
+    """The definition with what was asked for besides."""
+    for name in request.sections:
+        if name not in definition.sections:
             raise InputError(
-                f'The suite "{suite.name}" has no section "{name}". '
-                f"{did_you_mean(name, suite.sections)}"
+                f'The suite "{definition.name}" has no section "{name}". '
+                f"{did_you_mean(name, definition.sections)}"
             )
-    folder = resources.notebooks()
-    chosen = [name for name in suite.sections if not wanted or name in wanted]
-    return {name: folder / f"{name}.ipynb" for name in chosen}
+    given = request.limits.model_dump(exclude_none=True)
+    return definition.model_copy(
+        update={
+            "sections": tuple(
+                name
+                for name in definition.sections
+                if not request.sections or name in request.sections
+            ),
+            "parameters": {**definition.parameters, **(request.parameters or {})},
+            "limits": definition.limits.model_copy(update=given),
+        }
+    )
+
+
+def _origins(
+    request: AuditRequest, definition: Definition, defaults: Mapping[str, Mapping[str, Any]]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What somebody passed, and what was left at its default."""
+    own = {
+        "model": request.model,
+        "suite": request.suite,
+        "section": list(request.sections),
+        "limit": definition.limits.items,
+        "section_seconds": definition.limits.section_seconds,
+        "memory_bytes": definition.limits.memory_bytes,
+        "device": request.device,
+        "dtype": request.dtype,
+        "allow_pickle": request.allow_pickle,
+        "offline": request.offline,
+    }
+    known = {key: value for section in defaults.values() for key, value in section.items()}
+    passed = {key: value for key, value in own.items() if key in request.given}
+    rest = {key: value for key, value in own.items() if key not in request.given}
+    notebooks = {
+        key: value
+        for key, value in known.items()
+        if key not in definition.parameters and key not in OWN_PARAMETERS
+    }
+    return {**passed, **definition.parameters}, {**rest, **notebooks}
 
 
 def _defaults(notebook: Path) -> dict[str, Any]:
@@ -153,11 +194,10 @@ def _defaults(notebook: Path) -> dict[str, Any]:
 
 
 def _checked_parameters(
-    request: AuditRequest, defaults: Mapping[str, Mapping[str, Any]]
+    given: Mapping[str, Any], defaults: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, Any]:
     known = {key: value for section in defaults.values() for key, value in section.items()}
-    passed = dict(request.parameters or {})
-    for name, value in passed.items():
+    for name, value in given.items():
         if name in OWN_PARAMETERS:
             raise InputError(f'The parameter "{name}" is set by {OWN_PARAMETERS[name]}.')
         if name not in known:
@@ -171,9 +211,7 @@ def _checked_parameters(
                 f'The parameter "{name}" is {value!r}; expected {expected.__name__}, as its '
                 f"default {known[name]!r}."
             )
-    if request.limit is not None and request.limit < 1:
-        raise InputError(f"got --limit {request.limit}; expected at least 1.")
-    return passed
+    return dict(given)
 
 
 def _is_a(value: Any, expected: type) -> bool:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import shlex
 from dataclasses import dataclass
 from itertools import groupby
@@ -12,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 from workbench.audit.addresses import addresses
 from workbench.audit.cells import Content, read_cells
 from workbench.audit.evidence import Evidence, SectionEvidence, read_run
+from workbench.audit.page import CHARTS, page
 from workbench.marks import SYMBOLS, Scale, interval_text, ranked, scales, threshold_text, whisker
-from workbench.markup import cell, number, visible
+from workbench.markup import cell
 from workbench.provenance import write_atomically
-from workbench.resources import report_template
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -34,7 +32,6 @@ WORDS = {
 }
 # From this many on, the findings of one family (BIAS-OCC-…) fold into one row.
 FAMILY = 4
-FIELD_CHARACTERS = 4000
 _COUNTS = {"context_length", "memory_bytes", "parameters", "vocabulary"}
 
 
@@ -99,20 +96,18 @@ def build_report(run: Path) -> Path:
 
 def render(evidence: Evidence) -> str:
     """The report's HTML."""
-    from markupsafe import Markup
-
     sections = tuple(
         _section(section, place) for place, section in enumerate(evidence.sections, start=1)
     )
-    charts = sum(
+    drawn = any(
         block.kind == "figure"
         for section in sections
         if section.content
         for block in section.content.blocks
     )
-    scripts = _scripts(with_charts=charts > 0)
-    page = _environment().get_template("report.html.j2")
-    html = page.render(
+    return page(
+        "report.html.j2",
+        [*([CHARTS] if drawn else []), "report.js"],
         run=evidence,
         sentence=verdict_sentence(evidence),
         groups=_groups(evidence.findings),
@@ -130,16 +125,12 @@ def render(evidence: Evidence) -> str:
             "passed": [(name, cell(value)) for name, value in evidence.passed.items()],
             "defaulted": [(name, cell(value)) for name, value in evidence.defaulted.items()],
             "thresholds": [
-                (code, "yes or no" if value is None else cell(value))
-                for code, value in evidence.thresholds.items()
+                (check.code, "yes or no" if check.threshold is None else cell(check.threshold))
+                for check in evidence.checks
             ],
         },
         command=shlex.join(evidence.command),
-        css=Markup((report_template() / "report.css").read_text("utf-8")),  # noqa: S704 # our own
-        scripts=[Markup(script) for script in scripts],  # noqa: S704 # our own
-        policy=_policy(scripts),
     )
-    return str(html)
 
 
 def verdict_sentence(evidence: Evidence) -> str:
@@ -245,88 +236,3 @@ def _pairs(values: Any, prefix: str = "") -> list[tuple[str, str]]:
             text = f"{value:,}" if grouped else str(value)
             pairs.append((name, "not stated" if value is None else text))
     return pairs
-
-
-def _environment() -> Any:
-    import jinja2
-
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(report_template()),
-        autoescape=True,
-        finalize=_shown,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(
-        cell=cell, number=number, seconds=_duration, when=_when, bytes=_bytes, safe_html=_safe
-    )
-    return environment
-
-
-def _shown(value: Any) -> Any:
-    """What the template writes: nothing hidden in it, and no endless field; Jinja escapes it."""
-    from markupsafe import Markup
-
-    if isinstance(value, (Markup, int, float)):
-        return value
-    return visible(str(value), FIELD_CHARACTERS, lines=True)
-
-
-def _safe(html: str) -> Any:
-    """HTML or text that `cells` or `figures` made safe and short enough."""
-    from markupsafe import Markup
-
-    return Markup(html)  # noqa: S704 # see above
-
-
-def _duration(seconds: float | None) -> str:
-    if seconds is None:
-        return "time not recorded"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes == 0:
-        return f"{seconds:.1f} s"
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
-
-
-def _when(created: str) -> str:
-    """An ISO time as people write it; anything else stays as it is."""
-    from datetime import UTC, datetime
-
-    try:
-        time = datetime.fromisoformat(created)
-    except ValueError:
-        return created or "time not recorded"
-    time = time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
-    return f"{time:%Y-%m-%d %H:%M} UTC"
-
-
-def _bytes(size: Any) -> str:
-    return f"{size:,}" if isinstance(size, int) else "not stated"
-
-
-def _scripts(*, with_charts: bool) -> list[str]:
-    """The inline scripts: the chart library only where there is a chart."""
-    folder = report_template()
-    names = ["vendor/plotly-cartesian.min.js"] if with_charts else []
-    return [
-        (folder / name)
-        .read_text("utf-8")
-        .replace("\r\n", "\n")
-        .replace("</script", "<\\/script")
-        .replace("<!--", "<\\!--")
-        for name in [*names, "report.js"]
-    ]
-
-
-def _policy(scripts: list[str]) -> str:
-    """A content security policy under which only these scripts run, and nothing connects."""
-    hashes = " ".join(
-        f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
-        for script in scripts
-    )
-    return (
-        f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data:; "
-        "base-uri 'none'; form-action 'none'"
-    )

@@ -16,11 +16,19 @@ from typing import TYPE_CHECKING, Any
 from workbench.audit import checks
 from workbench.audit.checks import Findings
 from workbench.audit.engine import WarmKernel, WarmKernelEngine
-from workbench.audit.manifest import write_manifest
-from workbench.audit.report import build_report
+from workbench.audit.finish import finish
+from workbench.audit.folder import (
+    AUDIT,
+    FINDINGS,
+    NOTEBOOK,
+    SCHEMA,
+    STATUS,
+    AuditRecord,
+    section_folder,
+)
 from workbench.audit.status import SectionStatus, cells_run, death
 from workbench.errors import InputError, StorageError
-from workbench.provenance import code_version, dump_json, storage_error, write_atomically
+from workbench.provenance import code_version, dump_json, storage_error
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -97,12 +105,11 @@ def _run_in(run: Path, plan: Plan, kernel: WarmKernel, progress: Progress) -> Ou
         if interrupted:
             break
     for name, status in statuses.items():
-        status.write(run / "sections" / name / "status.json")
+        status.write(section_folder(run, name) / STATUS)
     with progress.step("write the report"):
         findings = _gather(run, plan, statuses)
-        Findings(findings=findings).write(run / "findings.json")
-        report = build_report(run)
-        write_manifest(run)
+        Findings(findings=findings).write(run / FINDINGS)
+        report = finish(run)
     return Outcome(run, report, findings, tuple(statuses.values()), interrupted)
 
 
@@ -131,43 +138,17 @@ def _run_folder(plan: Plan) -> Path:
 
 
 def _write_audit(run: Path, plan: Plan) -> None:
-    request = plan.request
-    own = {
-        "model": request.model,
-        "suite": request.suite,
-        "sections": list(plan.sections),
-        "limit": request.limit,
-        "device": request.device,
-        "dtype": request.dtype,
-        "allow_pickle": request.allow_pickle,
-        "offline": request.offline,
-    }
-    content = {
-        "schema": 1,
-        "run_id": run.name,
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "model": request.model,
-        "suite": plan.suite.name,
-        "suite_version": plan.suite.version,
-        "sections": list(plan.sections),
-        "passed": {
-            **{key: value for key, value in own.items() if key in request.given},
-            **(request.parameters or {}),
-        },
-        "defaulted": {
-            **{key: value for key, value in own.items() if key not in request.given},
-            **plan.defaulted,
-        },
-        "thresholds": {
-            check.code: check.threshold
-            for check in plan.suite.checks
-            if check.threshold is not None
-        },
-        "checks": [check.model_dump(mode="json") for check in plan.suite.checks],
-        "command": list(request.command),
-        "workbench_version": code_version(),
-    }
-    write_atomically(run / "audit.json", dump_json(content).encode())
+    AuditRecord(
+        schema=SCHEMA,
+        run_id=run.name,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        model=plan.request.model,
+        definition=plan.definition,
+        passed=dict(plan.passed),
+        defaulted=dict(plan.defaulted),
+        command=plan.request.command,
+        workbench_version=code_version(),
+    ).write(run / AUDIT)
 
 
 def _run_section(
@@ -180,7 +161,7 @@ def _run_section(
     from papermill.exceptions import PapermillExecutionError
 
     papermill_engines.register(ENGINE, WarmKernelEngine)
-    output = run / "sections" / name / "notebook.ipynb"
+    output = section_folder(run, name) / NOTEBOOK
     output.parent.mkdir(parents=True, exist_ok=True)
     source = nbformat.read(plan.sections[name], as_version=4)
     total = sum(cell["cell_type"] == "code" for cell in source["cells"])
@@ -232,10 +213,10 @@ def _gather(run: Path, plan: Plan, statuses: dict[str, SectionStatus]) -> tuple[
     found: dict[str, Finding] = {}
     for name in plan.sections:
         with suppress(InputError):
-            section = Findings.read(run / "sections" / name / "findings.json")
+            section = Findings.read(section_folder(run, name) / FINDINGS)
             found.update({finding.code: finding for finding in section.findings})
     findings = []
-    for check in plan.suite.checks:
+    for check in plan.definition.checks:
         status = statuses.get(check.section)
         if check.code in found:
             findings.append(found[check.code])

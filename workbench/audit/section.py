@@ -1,23 +1,45 @@
-"""What a section notebook hands over: its result tables and its findings.
+"""What a section notebook hands over: its result tables, its findings, and what shows them.
 
 In an audit they go to the run folder; in a notebook that a person runs by hand they are only shown.
 """
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from workbench.audit import checks
 from workbench.audit.checks import Finding, Findings
+from workbench.audit.definition import DEFAULT_DEFINITION, load_definition
+from workbench.audit.exhibits import Exhibit, Exhibits
+from workbench.audit.folder import (
+    AUDIT,
+    EXHIBITS,
+    FINDINGS,
+    INPUTS,
+    PROVENANCE,
+    WORK,
+    AuditRecord,
+    section_folder,
+)
 from workbench.errors import InputError
-from workbench.evaluate.suites import DEFAULT_SUITE, Check, load_suite
-from workbench.provenance import code_version, dump_json, host, package_versions, write_atomically
+from workbench.provenance import (
+    code_version,
+    dump_json,
+    host,
+    package_versions,
+    sha256,
+    write_atomically,
+)
 from workbench.tables import Result
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from workbench.audit.checks import Verdict
+    from workbench.audit.definition import Definition
+    from workbench.audit.exhibits import Kind
+    from workbench.evaluate.suites import Check
     from workbench.provenance import ModelProvenance
     from workbench.stats import Estimate
 
@@ -28,10 +50,15 @@ class Section:
     """One section of an audit: judges its checks and keeps its evidence.
 
     Args:
-        name: of the section: the checks of the suite that belong to it are its to answer.
+        name: of the section: the checks of the audit that belong to it are its to answer.
         model: provenance of the model that is looked at.
-        suite: name of the suite, where there is no run.
+        suite: name or file of the audit's definition, where there is no run.
         run: the run folder; None by hand. A run's checks are those frozen in its `audit.json`.
+
+    Attributes:
+        questions: the folder of `evals/` that the tasks come from.
+        tasks: the names of those that this section asks.
+        checks: those that it answers, by code.
     """
 
     def __init__(
@@ -39,23 +66,35 @@ class Section:
         name: str,
         model: ModelProvenance,
         *,
-        suite: str = DEFAULT_SUITE,
+        suite: str = DEFAULT_DEFINITION,
         run: str | Path | None = None,
     ) -> None:
         self.name = name
         self.run = None if run is None else Path(run)
-        frozen = load_suite(suite).checks if self.run is None else _frozen_checks(self.run)
-        self.thresholds = {check.code: check.threshold for check in frozen}
-        self.checks = {check.code: check for check in frozen if check.section == name}
+        definition = load_definition(suite) if self.run is None else _frozen(self.run)
+        self.questions = definition.questions
+        self.tasks = definition.tasks.get(name, ())
+        self.thresholds = {check.code: check.threshold for check in definition.checks}
+        self.checks = {check.code: check for check in definition.checks if check.section == name}
         self._findings: dict[str, Finding] = {}
         self._evidence: list[str] = []
+        self._exhibits: list[Exhibit] = []
+        self._inputs: dict[str, str | None] = {}
         if self.run is not None:
             _record_provenance(self.run, model)
 
     @property
     def folder(self) -> Path | None:
         """Where the section's files go; None by hand."""
-        return None if self.run is None else self.run / "sections" / self.name
+        return None if self.run is None else section_folder(self.run, self.name)
+
+    @property
+    def cache(self) -> Path | None:
+        """The file of scores that a resumed run need not compute again; None by hand.
+
+        Each section has its own: what one finds there never depends on which others have run.
+        """
+        return None if self.run is None else self.run / WORK / self.name / "scores.sqlite"
 
     def threshold(self, code: str) -> float:
         """The threshold of any check of the suite, as fixed before the run."""
@@ -72,16 +111,68 @@ class Section:
     def save(self, *results: Result) -> None:
         """Keep result tables as evidence for the findings that are judged after them."""
         for result in results:
-            if self.folder is not None:
+            if self.run is not None and self.folder is not None:
                 path = result.save(self.folder)
-                self._evidence.append(str(path.relative_to(self.folder.parent.parent)))
+                self._evidence.append(path.relative_to(self.run).as_posix())
+
+    def kept(self, name: str, compute: Callable[[], Result]) -> Result:
+        """The result of that name from an attempt that was cut short, or else what `compute` gives.
+
+        Either way it is kept as evidence. For what takes long: a resumed section goes on behind it.
+
+        Raises:
+            InputError: where the result has another name.
+        """
+        if self.folder is not None and (self.folder / f"{name}.parquet").is_file():
+            result = Result.load(self.folder / f"{name}.parquet")
+        else:
+            result = compute()
+        if result.name != name:
+            raise InputError(f'The result is named "{result.name}"; expected "{name}".')
+        self.save(result)
+        return result
 
     def earlier(self, section: str, result: str) -> Result | None:
-        """A result that an earlier section of the same run kept; None where there is none."""
-        if self.run is None:
+        """A result that an earlier section of the same run kept; None where there is none.
+
+        That it was asked for is recorded: if it changes, this section is done again.
+        """
+        if self.run is None or self.folder is None:
             return None
-        path = self.run / "sections" / section / f"{result}.parquet"
-        return Result.load(path) if path.is_file() else None
+        path = section_folder(self.run, section) / f"{result}.parquet"
+        found = path.is_file()
+        self._inputs[path.relative_to(self.run).as_posix()] = sha256(path) if found else None
+        write_atomically(self.folder / INPUTS, dump_json(self._inputs).encode())
+        return Result.load(path) if found else None
+
+    def show(
+        self,
+        codes: str | Sequence[str],
+        kind: Kind,
+        result: Result,
+        title: str,
+        **how: Any,
+    ) -> None:
+        """Have the report show a saved table with these findings, which may be another section's.
+
+        Args:
+            codes: one or more; `*` stands for the rest of a code.
+            kind: `items`, `groups`, `mechanism` or `intervention`.
+            result: a table that this section saves.
+            title: a few words.
+            **how: the other fields of `Exhibit`.
+        """
+        if self.folder is None:
+            return
+        exhibit = Exhibit(
+            codes=(codes,) if isinstance(codes, str) else tuple(codes),
+            kind=kind,
+            path=f"sections/{self.name}/{result.name}.parquet",
+            title=title,
+            **how,
+        )
+        self._exhibits.append(exhibit)
+        Exhibits(exhibits=tuple(self._exhibits)).write(self.folder / EXHIBITS)
 
     def judge(self, code: str, estimate: Estimate, *, note: str = "") -> None:
         """Judge a check by an estimate and its frozen threshold; `note` begins the reason."""
@@ -136,21 +227,16 @@ class Section:
 
     def _write(self, findings: list[Finding]) -> None:
         if self.folder is not None:
-            Findings(findings=tuple(findings)).write(self.folder / "findings.json")
+            Findings(findings=tuple(findings)).write(self.folder / FINDINGS)
 
 
-def _frozen_checks(run: Path) -> list[Check]:
-    path = run / "audit.json"
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        return [Check(**entry) for entry in content["checks"]]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{run} is not a run folder: its audit.json cannot be read.") from error
+def _frozen(run: Path) -> Definition:
+    return AuditRecord.read(run / AUDIT).definition
 
 
 def _record_provenance(run: Path, model: ModelProvenance) -> None:
     """Write the run's provenance once, whichever section comes first."""
-    path = run / "provenance.json"
+    path = run / PROVENANCE
     if path.exists():
         return
     content = {

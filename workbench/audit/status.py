@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 __all__ = ["SectionStatus", "State", "cells_run", "death"]
 
-State = Literal["complete", "failed", "killed", "timed out", "interrupted", "not started"]
+State = Literal[
+    "complete", "failed", "killed", "timed out", "interrupted", "not started", "running"
+]
 
 
 class SectionStatus(Record):

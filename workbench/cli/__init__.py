@@ -11,7 +11,7 @@ import sys
 import click
 
 from workbench.bench.command import bench
-from workbench.cli.audit import audit, report, verify
+from workbench.cli.audit import audit
 from workbench.cli.compare import compare
 from workbench.cli.evals import evals
 from workbench.cli.inspect import inspect
@@ -19,6 +19,8 @@ from workbench.cli.judge import judge
 from workbench.cli.lab import lab
 from workbench.cli.options import INTERRUPTED, printable
 from workbench.cli.organisms import organisms
+from workbench.cli.proof import verify
+from workbench.cli.report import report
 from workbench.cli.score import score
 from workbench.errors import WorkbenchError
 

@@ -1,4 +1,4 @@
-"""`workbench audit`, and what is done with the run that it leaves: `report`, `verify`."""
+"""`workbench audit`: run an audit, or go on with one."""
 
 from __future__ import annotations
 
@@ -13,12 +13,14 @@ from click.core import ParameterSource
 from workbench.cli.options import DEFAULT_MODEL, INTERRUPTED, load_options, maybe_offline, printable
 from workbench.errors import InputError
 
-__all__ = ["audit", "report", "verify"]
+__all__ = ["audit"]
 
 
 @click.command()
 @click.argument("model", default=DEFAULT_MODEL)
-@click.option("--suite", default="small-world", show_default=True, help="Checks to run.")
+@click.option(
+    "--suite", default="standard", show_default=True, help="quick, standard, deep, or a TOML file."
+)
 @click.option("--section", "sections", multiple=True, help="Run this section only (repeatable).")
 @click.option(
     "--param", "parameters", multiple=True, metavar="NAME=VALUE", help="Notebook parameter."
@@ -56,6 +58,7 @@ def audit(
     progress = Progress()
     with progress.step("check the input", silent=True):
         # Inside the step: importing papermill takes most of its time.
+        from workbench.audit.definition import Limits
         from workbench.audit.plan import AuditRequest, plan_audit
         from workbench.audit.run import outcome_json, run_audit
 
@@ -65,7 +68,7 @@ def audit(
                 suite=suite,
                 sections=sections,
                 parameters=_parameters(parameters),
-                limit=limit,
+                limits=Limits(items=limit),
                 out=out,
                 device=device,
                 dtype=dtype,
@@ -93,29 +96,6 @@ def audit(
     bad = {"fail": {"fail", "error"}, "inconclusive": {"fail", "error", "inconclusive"}}
     failing = bad.get(fail_on or "", set())
     return int(any(finding.verdict in failing for finding in outcome.findings))
-
-
-@click.command()
-@click.argument("run", type=click.Path(path_type=Path))
-def report(run: Path) -> None:
-    """Build the report of RUN again from its folder alone."""
-    from workbench.audit.report import build_report
-
-    click.echo(build_report(run))
-
-
-@click.command()
-@click.argument("run", type=click.Path(path_type=Path))
-def verify(run: Path) -> int:
-    """Check every file of RUN against its manifest; exit 1 where one differs."""
-    from workbench.audit.manifest import verify_run
-
-    differences = verify_run(run)
-    for difference in differences:
-        click.echo(f"{difference.what}: {printable(difference.path)}")
-    if not differences:
-        click.echo("Every file is as the manifest says.")
-    return int(bool(differences))
 
 
 def _parameters(pairs: tuple[str, ...]) -> dict[str, Any]:
