@@ -6,7 +6,6 @@ import logging
 import math
 from collections import defaultdict
 from dataclasses import dataclass, field
-from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 from weakref import WeakKeyDictionary
 
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from workbench.model import Model
     from workbench.scoring.cache import ModelCache
     from workbench.scoring.continuations import Continuation, Score
+    from workbench.scoring.trie import Row
 
 __all__ = ["TOLERANCE", "Scores", "ScoringReport", "Way", "score_continuations"]
 
@@ -110,11 +110,11 @@ def score_continuations(  # noqa: PLR0913 - what is scored, with what, and who i
     tell, show = advance or (lambda _: None), seen or (lambda _: None)
     show(known.items())
     tell(len(known) + repeated)
-    missing = [one for one in unique if one not in known]
+    missing = {number: None for number, one in enumerate(unique) if one not in known}
     budget = Budget(batch_tokens or usual_batch_tokens(model))
     with torch.inference_mode():
-        for scored in _Ways(model, missing, budget, report).scored():
-            found = [(missing[number], score) for number, score in scored]
+        for scored in _Ways(model, unique, missing, budget, report).scored():
+            found = [(unique[number], score) for number, score in scored]
             known.update(found)
             if cache is not None:
                 cache.keep_scores(found)
@@ -190,30 +190,47 @@ def _trust_in(model: Model) -> _Trust:
 
 @dataclass
 class _Ways:
-    """The continuations of one call on their way through the network."""
+    """The continuations of one call on their way through the network.
+
+    Batches are laid out as if nothing was known, and those that are known are left out whole. So a
+    call that goes on with one that was cut off runs the very batches that the other did not come
+    to, and gives the same scores to the last bit.
+
+    Attributes:
+        asked: all continuations.
+        left: the numbers of those that are not scored yet, in order.
+    """
 
     model: Model
     asked: list[Continuation]
+    left: dict[int, None]
     budget: Budget
     report: ScoringReport
 
     def scored(self) -> Iterator[list[tuple[int, Score]]]:
         """Batch by batch, the numbers of continuations and their scores."""
         trust = _trust_in(self.model)
-        left = dict.fromkeys(range(len(self.asked)))
         self.report.way = trust.way
-        while left:
+        while self.left:
             try:
-                for prefixed, batch in self._batches(trust.way, list(left)):
-                    self._check(trust, batch, prefixed=prefixed)
-                    for number, _ in batch:
-                        del left[number]
-                    yield batch
+                yield from self._all(trust)
             except _DisagreesError as reason:
                 _log.warning("%s: %s", self.model.name, reason)
                 self.report.refused.append(str(reason))
                 self.report.difference = None
                 trust.way = self.report.way = _NEXT[trust.way]
+
+    def _all(self, trust: _Trust) -> Iterator[list[tuple[int, Score]]]:
+        yield from self._of(trust, list(range(len(self.asked))))
+        if self.left:  # it stood in batches of which a part was known
+            yield from self._of(trust, list(self.left))
+
+    def _of(self, trust: _Trust, numbers: list[int]) -> Iterator[list[tuple[int, Score]]]:
+        for prefixed, batch in self._batches(trust.way, numbers):
+            self._check(trust, batch, prefixed=prefixed)
+            for number, _ in batch:
+                del self.left[number]
+            yield batch
 
     def _batches(
         self, way: Way, numbers: list[int]
@@ -232,38 +249,71 @@ class _Ways:
             raise _DisagreesError(f"the {way} way does not work here ({what})") from error
 
     def _packed(self, numbers: list[int]) -> Iterator[tuple[bool, list[tuple[int, Score]]]]:
-        from workbench.scoring.prefix import prefix_cache
-
         asked = [self.asked[number] for number in numbers]
         for family in families(asked, worthwhile=self.budget.tokens // 2):
-            prefix = prefix_cache(self.model, family.prefix) if family.prefix else None
-            self.report.computed_tokens += len(family.prefix) + sum(map(len, family.rows))
-            run = partial(packed, self.model, asked, prefix=prefix)
+            prefix = _Prefix(self.model, family.prefix)
+
+            def run(rows: Sequence[Row], prefix: _Prefix = prefix) -> list[tuple[int, Score]]:
+                if not self._unknown(numbers[one] for row in rows for one in row.asked):
+                    return []
+                keys = prefix.cache()
+                scored = packed(self.model, asked, rows, prefix=keys)
+                self.report.computed_tokens += sum(map(len, rows))
+                return [(numbers[number], score) for number, score in scored]
+
             for batch in within_budget(run, family.rows, len, self.budget):
-                yield bool(family.prefix), [(numbers[number], score) for number, score in batch]
+                if batch:
+                    yield bool(family.prefix), batch
+            self.report.computed_tokens += prefix.computed
 
     def _cached(self, numbers: list[int]) -> Iterator[tuple[bool, list[tuple[int, Score]]]]:
         by_context: dict[int, dict[tuple[int, ...], list[int]]] = defaultdict(dict)
         for number in numbers:
             context = self.asked[number].context
             by_context[len(context)].setdefault(context, []).append(number)
-        for length, contexts in sorted(by_context.items(), reverse=True):
-            self.report.computed_tokens += length * len(contexts)
+
+        def run(groups: Sequence[list[int]]) -> list[tuple[int, Score]]:
+            together = [number for group in groups for number in group]
+            if not self._unknown(together):
+                return []
+            scored = cached(self.model, self.asked, groups)
+            contexts = {self.asked[number].context for number in together}
+            self.report.computed_tokens += sum(map(len, contexts))
             self.report.computed_tokens += sum(
-                len(self.asked[number].tokens) - 1 for some in contexts.values() for number in some
+                len(self.asked[number].tokens) - 1 for number in together
             )
-            run = partial(cached, self.model, self.asked)
+            return scored
+
+        for _, contexts in sorted(by_context.items(), reverse=True):
             for batch in within_budget(run, list(contexts.values()), self._read, self.budget):
-                yield False, batch
+                if batch:
+                    yield False, batch
 
     def _plain(self, numbers: list[int]) -> Iterator[list[tuple[int, Score]]]:
+        def run(alike: Sequence[int]) -> list[tuple[int, Score]]:
+            return self._run_plain(alike) if self._unknown(alike) else []
+
+        for batch in self._by_length(numbers, run):
+            if batch:
+                yield batch
+
+    def _by_length(
+        self, numbers: Iterable[int], run: Callable[[Sequence[int]], list[tuple[int, Score]]]
+    ) -> Iterator[list[tuple[int, Score]]]:
         by_length: dict[int, list[int]] = defaultdict(list)
         for number in numbers:
-            by_length[_length(self.asked[number])].append(number)
-        for length, alike in sorted(by_length.items(), reverse=True):
-            self.report.computed_tokens += length * len(alike)
-            run = partial(plain, self.model, self.asked)
+            by_length[self._length(number)].append(number)
+        for _, alike in sorted(by_length.items(), reverse=True):
             yield from within_budget(run, alike, self._length, self.budget)
+
+    def _run_plain(self, numbers: Sequence[int]) -> list[tuple[int, Score]]:
+        scored = plain(self.model, self.asked, numbers)
+        self.report.computed_tokens += sum(map(self._length, numbers))
+        return scored
+
+    def _unknown(self, numbers: Iterable[int]) -> bool:
+        """Whether none of them is known."""
+        return all(number in self.left for number in numbers)
 
     def _length(self, number: int) -> int:
         return _length(self.asked[number])
@@ -281,7 +331,7 @@ class _Ways:
             return
         by_length = sorted(batch, key=lambda one: _length(self.asked[one[0]]), reverse=True)
         some = dict(by_length[:: max(1, len(by_length) // CHECKED)][:CHECKED])
-        again = dict(one for part in self._plain(list(some)) for one in part)
+        again = dict(one for part in self._by_length(some, self._run_plain) for one in part)
         difference = max(_distance(some[number], again[number]) for number in some)
         if difference > TOLERANCE[self.model.provenance.dtype]:
             raise _DisagreesError(
@@ -289,6 +339,24 @@ class _Ways:
             )
         trust.longest[trust.way, prefixed] = longest
         self.report.difference = max(difference, self.report.difference or 0.0)
+
+
+@dataclass
+class _Prefix:
+    """The keys and values of a shared prefix, computed when the first batch asks for them."""
+
+    model: Model
+    tokens: tuple[int, ...]
+    computed: int = 0
+    _cache: Any = None
+
+    def cache(self) -> Any:
+        from workbench.scoring.prefix import prefix_cache
+
+        if self.tokens and self._cache is None:
+            self._cache = prefix_cache(self.model, self.tokens)
+            self.computed = len(self.tokens)
+        return self._cache
 
 
 def _distance(one: Score, other: Score) -> float:
