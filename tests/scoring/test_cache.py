@@ -16,6 +16,7 @@ from workbench.forward import edited
 from workbench.interpret.intervening.contrast import Contrast, difference_of_means
 from workbench.interpret.intervening.interventions import steered
 from workbench.model import load
+from workbench.scoring import engine
 from workbench.scoring.cache import ScoreCache, default_cache_path
 from workbench.scoring.continuations import Continuation, Score
 from workbench.scoring.engine import score_continuations
@@ -141,6 +142,43 @@ def test_the_engine_computes_nothing_twice(path: Path, random_llama: Model) -> N
     assert first.report.from_cache == 0
     assert again.report.from_cache == len(asked)
     assert again.report.computed_tokens == 0
+
+
+@pytest.mark.parametrize("way", ["packed", "cached", "plain"])
+def test_what_was_cut_off_goes_on_in_the_batches_it_had(
+    path: Path, random_llama: Model, monkeypatch: pytest.MonkeyPatch, way: engine.Way
+) -> None:
+    """Each batch's scores equal those of a run without a break; also where parts are known."""
+    monkeypatch.setattr(engine, "_trust_in", lambda _: engine._Trust(way))
+    words = ("she", "he", "the nurse", "they said")
+    beginnings = ("the nurse", "the engineer said that the nurse", "he", "they said")
+    asked = continuations(random_llama, [(one, f" {end}") for one in beginnings for end in words])
+
+    def scored(cache: ModelCache | None) -> engine.Scores:
+        return score_continuations(random_llama, asked, batch_tokens=12, cache=cache)
+
+    whole = scored(None)
+    batches: list[list[tuple[Continuation, Score]]] = []
+    score_continuations(
+        random_llama, asked, batch_tokens=12, seen=lambda found: batches.append(list(found))
+    )
+    batches = [batch for batch in batches if batch]
+    finished = [one for batch in batches[: len(batches) // 2] for one in batch]
+    assert 0 < len(finished) < len(set(asked))
+    with ScoreCache(path) as cache:
+        part(cache, random_llama).keep_scores(finished)
+        resumed = scored(part(cache, random_llama))
+    assert resumed.scores == whole.scores
+    assert resumed.report.from_cache == len(finished)
+
+    with ScoreCache(path.with_name("mixed.sqlite")) as cache:
+        known = [one for batch in batches for one in batch][::3]
+        part(cache, random_llama).keep_scores(known)
+        mixed = scored(part(cache, random_llama))
+        assert scored(part(cache, random_llama)).report.computed_tokens == 0
+    assert mixed.report.from_cache == len(known)
+    for one, other in zip(mixed.scores, whole.scores, strict=True):
+        assert one.log_probabilities == pytest.approx(other.log_probabilities, abs=1e-5)
 
 
 # Files
