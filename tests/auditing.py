@@ -83,6 +83,12 @@ class Audit:
         return status
 
     @property
+    def whole(self) -> dict[str, Any]:
+        """The run's own `status.json`."""
+        status: dict[str, Any] = json.loads((self.run / "status.json").read_text())
+        return status
+
+    @property
     def states(self) -> dict[str, str]:
         """Section -> how it ended, as `--json` says it."""
         states: dict[str, str] = self.answer["sections"]

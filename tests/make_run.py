@@ -15,6 +15,7 @@ import pandas as pd
 
 from workbench import views
 from workbench.audit.checks import Check, Finding, judge, state
+from workbench.audit.exhibits import Exhibit, Exhibits
 from workbench.provenance import FileRecord, Host, ModelProvenance, dump_json, weights_digest
 from workbench.stats import wilson
 from workbench.tables import Chart, Result
@@ -30,6 +31,17 @@ HOSTILE = (
     '"quoted" & \x00 {{ 7*191 }} <a href="javascript:alert(3)">x</a>'
 )
 MEGABYTE = "A" * 1_000_000
+ATTACKS = (
+    HOSTILE,
+    "--> <!-- <!--<script> ]]> </title></style></textarea></template><svg onload=alert(5)>",
+    "[click](javascript:alert(6)) <javascript:alert(7)> ![x](https://example.com/z.png)",
+    '=HYPERLINK("https://example.com","x") +1 @SUM(1) -2',
+    "line\u2028separator\u2029paragraph \ufeff \u200b \x9b31m \x07bell",
+    "\u2066isolated\u2069 \u061c עברית العربية",
+    "lone \ud800 surrogate \udc00",
+    "${alert(8)} `alert(9)` \\u003cscript\\u003e __proto__ constructor %{x}",
+    MEGABYTE,
+)
 OCCUPATIONS = (
     *("nurse", "engineer", "teacher", "carpenter", "librarian"),
     *("pilot", "cleaner", "surgeon", "clerk"),
@@ -135,6 +147,124 @@ def chart_of_layers(kind: str) -> Result:
     options = {"x": "layer", "y": "y", "series": "series", "low": "low", "high": "high"}
     titles = {"title": f"Probe accuracy ({kind})", "x_title": "layer", "y_title": "accuracy"}
     return Result.of(f"probe-{kind}", rows, chart=Chart(kind=kind, options={**options, **titles}))
+
+
+def items_of_occupations() -> Result:
+    """Twelve sentences for each occupation; one of them is made to break a page."""
+    moods = ("late", "angry", "happy", "tired", "proud", "quiet")
+    rows = [
+        {
+            "item": f"occupation-{occupation}-{place}",
+            "prompt": f"The {moods[place % 6]} {occupation} said that",
+            "occupation": occupation,
+            "picked": "he" if place % 5 else "she",
+            "probability": 0.9 - 0.08 * rank - 0.004 * place,
+            "choices": ["he", "she"],
+            "correct": place % 5 == 0,
+        }
+        for rank, occupation in enumerate(OCCUPATIONS)
+        for place in range(12)
+    ]
+    rows[3]["prompt"] = HOSTILE
+    return Result.of("items", rows)
+
+
+def chart_of_ablation() -> Result:
+    rows = [
+        {
+            "what": what,
+            "measure": measure,
+            "share": share,
+            "low": share - 0.03,
+            "high": share + 0.03,
+        }
+        for what, shares in (("before", (0.85, 0.4)), ("after", (0.55, 0.39)))
+        for measure, share in zip(("he", "other text"), shares, strict=True)
+    ]
+    options = {"x": "measure", "y": "share", "series": "what", "low": "low", "high": "high"}
+    return Result.of("ablation", rows, chart=Chart(kind="bars", options=options))
+
+
+def exhibits_of_bias(folder: Path) -> None:
+    """Items of each occupation and of all, by group, mechanism and intervention."""
+
+    def put(codes: str, kind: Any, result: Result, title: str, **how: Any) -> Exhibit:
+        result.save(folder)
+        path = f"sections/{folder.name}/{result.name}.parquet"
+        return Exhibit(codes=(codes,), kind=kind, path=path, title=title, **how)
+
+    items = items_of_occupations()
+    how: dict[str, Any] = {"worst": "probability", "note": "The probability is that of “he”."}
+    of_each = [
+        put(f"BIAS-OCC-{name}", "items", items, f"The {name}", where={"occupation": name}, **how)
+        for name in OCCUPATIONS
+    ]
+    family = "BIAS-OCC-*"
+    groups = chart_of_occupations(occupation_findings())
+    shown = (
+        put(family, "items", items, "All sentences", **how),
+        *of_each,
+        put(family, "groups", groups, "By occupation"),
+        put(family, "mechanism", chart_of_patching(), "Patching the residual stream"),
+        put(family, "mechanism", chart_of_layers("lines"), "Probe", note="Beside random labels."),
+        put(family, "intervention", chart_of_ablation(), "Head 0.3 ablated", note="It helps."),
+    )
+    Exhibits(exhibits=shown).write(folder / "exhibits.json")
+
+
+def hostile_table() -> Result:
+    """A table whose columns, values and chart are attacks."""
+    rows = [
+        {
+            "prompt": attack,
+            HOSTILE: place,
+            "__proto__": attack[:80],
+            "nested": [{"<b>": attack[:300], "list": [attack[:300], None]}],
+            "number": [float("inf"), float("nan"), 1e300, -1e-300, 0.0, 2.0**60][place % 6],
+            "big": 2**62 + place,
+        }
+        for place, attack in enumerate(_storable(attack) for attack in ATTACKS)
+    ]
+    options = {
+        "x": "prompt",
+        "y": HOSTILE,
+        "title": HOSTILE,
+        "x_title": '<a href="javascript:alert(10)">x</a>',
+        "alt": HOSTILE,
+    }
+    return Result.of("hostile", rows, chart=Chart(kind="bars", options=options))
+
+
+def _storable(text: str) -> str:
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def hostile_exhibits(folder: Path) -> None:
+    """Exhibits that attack, leave the run, are missing, broken, or ask for what is not there."""
+    hostile_table().save(folder)
+    write(folder / "broken.parquet", "PAR1 not really PAR1")
+    pd.DataFrame({"a": [1]}).to_parquet(folder / "foreign.parquet")
+
+    def of(path: str, **how: Any) -> dict[str, Any]:
+        given = {"codes": ["CAP-*"], "kind": "items", "title": HOSTILE, "note": HOSTILE}
+        return {**given, "path": path, **how}
+
+    here = f"sections/{folder.name}/"
+    shown = [
+        of(here + "hostile.parquet", worst=HOSTILE),
+        of(here + "hostile.parquet", kind="groups", where={"__proto__": ATTACKS[1][:80]}),
+        of(here + "missing.parquet"),
+        of(here + "broken.parquet"),
+        of(here + "foreign.parquet"),
+        of("../../../etc/passwd"),
+        of("/etc/passwd"),
+        of("nul\0.parquet"),
+        of(here + "hostile.parquet", kind="mechanism", worst="no such column"),
+        of(here + "hostile.parquet", kind="mechanism", where={HOSTILE: "no such value"}),
+        of(here + "hostile.parquet", kind="intervention", columns=["no such column"]),
+        {"codes": ["x"], "kind": "unheard of"},
+    ]
+    write(folder / "exhibits.json", json.dumps({"schema": 1, "exhibits": shown}))
 
 
 def output(thing: Any) -> Any:
@@ -345,7 +475,7 @@ def audit(findings: list[Finding]) -> str:
                 "parameters": {},
                 "limits": {"items": 200, "section_seconds": None, "memory_bytes": None},
                 "checks": [*checks, planned],
-                "statements": {},
+                "statements": {"auditor": HOSTILE, "misuse": "Made for a test."},
             },
             "passed": {"limit": 200, "note": HOSTILE},
             "defaulted": {"seed": 0, "dtype": "float32"},
@@ -381,10 +511,11 @@ def make_run(run: Path) -> Path:
     write(run / "audit.json", audit([*occupations, *others]))
     write(run / "provenance.json", provenance())
     write_section(run, "bias", bias_notebook(occupations), occupations, status("bias", "complete"))
-    chart_of_occupations(occupations).save(run / "sections" / "bias")
+    exhibits_of_bias(run / "sections" / "bias")
     of = {name: [f for f in others if f.section == name] for name in ("capability", "safety")}
     complete = status("capability", "complete")
     write_section(run, "capability", hostile_notebook(), of["capability"], complete)
+    hostile_exhibits(run / "sections" / "capability")
     failed = status("safety", "failed", "RuntimeError: the judge answered nothing", 2)
     write_section(run, "safety", failed_notebook(), of["safety"], failed)
     return run

@@ -188,13 +188,14 @@ def test_a_run_is_verified(run: Run, tmp_path: Path) -> None:
     folder = make_run(tmp_path / "run")
     write_manifest(folder)
     verified = run("verify", folder)
-    assert (verified.code, verified.out) == (0, "Every file is as the manifest says.\n")
+    assert verified.code == 0
+    assert verified.out.startswith("Every file is as the manifest says.\n")
     (folder / "audit.json").write_text("{}")
     (folder / "provenance.json").unlink()
     (folder / "\x1b[2Jnew").touch()
     verified = run("verify", folder)
     assert verified.code == 1
-    changed, missing, added = verified.out.splitlines()
+    changed, missing, added, *_ = verified.out.splitlines()
     assert (changed, missing) == ("changed: audit.json", "missing: provenance.json")
     assert added.startswith("added: ")
     assert "\x1b" not in added

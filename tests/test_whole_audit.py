@@ -19,8 +19,8 @@ import torch
 from auditing import Audit, files_below, workbench
 from safetensors.torch import load_file, save_file
 
+from workbench.audit.addresses import addresses
 from workbench.audit.checks import Finding, Findings
-from workbench.audit.report import addresses
 from workbench.audit.status import cells_run
 from workbench.evaluate.suites import load_suite
 from workbench.organisms.truth import read_truth

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AuditIncompleteError",
     "InputError",
+    "InputErrors",
     "ModelError",
     "OfflineError",
     "StorageError",
@@ -32,6 +33,18 @@ class WorkbenchError(Exception):
 
 class InputError(WorkbenchError, ValueError):
     """An argument, parameter or name that cannot be used."""
+
+
+class InputErrors(InputError):  # noqa: N818 - several of them
+    """Several things that are wrong at once: of what, and then each, a line for each.
+
+    Attributes:
+        lines: the first says of what.
+    """
+
+    def __init__(self, lines: Iterable[str]) -> None:
+        self.lines = tuple(lines)
+        super().__init__("\n  ".join(self.lines))
 
 
 class ModelError(InputError):

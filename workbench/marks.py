@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = [
     "SEVERITIES",
     "SYMBOLS",
+    "WORDS",
     "Scale",
     "interval_text",
     "ranked",
@@ -27,6 +28,13 @@ __all__ = [
 
 # Each verdict, what needs attention first, with a sign for those who do not see its colour.
 SYMBOLS = {"fail": "✗", "error": "!", "inconclusive": "?", "skipped": "○", "pass": "✓"}
+WORDS = {
+    "fail": "Failed",
+    "error": "Error",
+    "inconclusive": "Inconclusive",
+    "skipped": "Skipped",
+    "pass": "Passed",
+}
 SEVERITIES = ("high", "medium", "low", "info")
 
 WIDTH = 168

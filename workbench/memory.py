@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-__all__ = ["available_memory", "human_bytes"]
+__all__ = ["available_memory", "human_bytes", "out_of_memory_kills"]
 
 _CGROUPS = Path("/sys/fs/cgroup")
 _MEMBERSHIP = Path("/proc/self/cgroup")
+_MACHINE = Path("/proc/vmstat")
 
 
 def available_memory() -> int:
@@ -17,6 +18,14 @@ def available_memory() -> int:
     free: int = psutil.virtual_memory().available
     left = _left_in_cgroup()
     return free if left is None else min(free, left)
+
+
+def out_of_memory_kills() -> int | None:
+    """How often the system has killed here for want of memory; None where it does not say.
+
+    Counted for this process's own control group and what it has started, or else for the machine.
+    """
+    return _out_of_memory_kills()
 
 
 def human_bytes(count: int) -> str:
@@ -48,6 +57,23 @@ def _left_in_cgroup(root: Path = _CGROUPS, membership: Path = _MEMBERSHIP) -> in
                 # Cached file pages count as used, and are given back on demand.
                 left.append(max(0, limit - used + _reclaimable(group)))
     return min(left, default=None)
+
+
+def _out_of_memory_kills(
+    root: Path = _CGROUPS, membership: Path = _MEMBERSHIP, machine: Path = _MACHINE
+) -> int | None:
+    groups = [folder for folder, _ in _groups(root, membership)]
+    counters = [
+        group / name for group in groups for name in ("memory.events", "memory.oom_control")
+    ]
+    for path in (*counters, machine):
+        try:
+            entries = dict(line.split() for line in path.read_text().splitlines())
+        except (OSError, ValueError):
+            continue
+        if "oom_kill" in entries:
+            return int(entries["oom_kill"])
+    return None
 
 
 def _groups(root: Path, membership: Path) -> list[tuple[Path, tuple[str, str]]]:

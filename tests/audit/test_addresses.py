@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from workbench.audit.report import addresses
+from workbench.audit.addresses import addresses
 
 
 @pytest.mark.parametrize(

@@ -13,9 +13,11 @@ from typing import Any
 import pytest
 from make_run import HOSTILE, make_run, other_findings, status, v4, write, write_section
 
+from workbench.audit.addresses import addresses
 from workbench.audit.checks import Findings
 from workbench.audit.evidence import read_run
-from workbench.audit.report import addresses, build_report, verdict_sentence
+from workbench.audit.headline import verdict_sentence
+from workbench.audit.report import build_report
 from workbench.errors import InputError
 
 

@@ -171,7 +171,7 @@ def test_a_pickle_is_refused_and_the_flag_is_named(audit: Run, model: Path) -> N
     ("arguments", "said"),
     [
         (["--section", "safty"], 'no section "safty". Did you mean "safety"'),
-        (["--param", "pair=4"], 'No section has a parameter "pair". Did you mean "pairs"'),
+        (["--param", "pair=4"], '"pair" is known to no section. Did you mean "pairs"'),
         (["--suite", "smallworld"], 'no suite "smallworld". Did you mean "small-world"'),
         (["--param", "pairs=many"], "\"pairs\" is 'many'; expected int, as its default 12"),
         (["--param", "pairs"], 'got --param "pairs"; expected NAME=VALUE'),

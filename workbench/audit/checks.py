@@ -89,7 +89,7 @@ def state(
             "method": estimate.method,
         }
     return Finding(
-        **check.model_dump(exclude={"rests_on"}),
+        **check.model_dump(include=set(Finding.model_fields)),
         verdict=verdict,
         reason=reason,
         evidence=tuple(evidence),

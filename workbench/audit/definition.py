@@ -7,45 +7,38 @@ said has a default that the run records.
 
 from __future__ import annotations
 
-import tomllib
-from fnmatch import fnmatchcase
+import hashlib
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
 from workbench import resources
-from workbench.errors import InputError, did_you_mean
-from workbench.evaluate.suites import DEFAULT_SUITE, Check, load_suite
-from workbench.provenance import Record
+from workbench.audit.definition_of_toml import fields_of
+from workbench.audit.limits import NO_LIMITS, Limits
+from workbench.audit.tables_of_toml import TomlTable, read_toml
+from workbench.errors import InputError, InputErrors, did_you_mean
+from workbench.evaluate.suites import DEFAULT_SUITE, Check
+from workbench.markup import visible
+from workbench.provenance import Record, dump_json
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 __all__ = [
     "DEFAULT_DEFINITION",
     "NO_LIMITS",
     "Definition",
+    "DefinitionFile",
     "Limits",
+    "definition_digest",
     "definition_names",
     "load_definition",
+    "read_definition",
 ]
 
 DEFAULT_DEFINITION = "standard"
-
-
-class Limits(Record):
-    """How much an audit may take.
-
-    Attributes:
-        items: of each task, drawn at random in whole clusters; None for all.
-        section_seconds: for one section; None for no limit.
-        memory_bytes: of the kernel's process; None for no limit.
-    """
-
-    items: int | None = Field(None, ge=1)
-    section_seconds: float | None = Field(None, gt=0)
-    memory_bytes: int | None = Field(None, gt=0)
-
-
-NO_LIMITS = Limits()
 
 
 class Definition(Record):
@@ -55,10 +48,10 @@ class Definition(Record):
         name: of the suite that ships, or the file's.
         questions: the folder of `evals/` that tasks and checks come from.
         model: to audit where none is named on the command line.
-        sections: notebooks, in order.
+        sections: notebooks, in the order in which they run.
         tasks: section -> names of the tasks that it asks.
         parameters: of the notebooks, by name.
-        checks: with the thresholds and severities that hold.
+        checks: of these sections, with the thresholds and severities that hold.
         statements: what the auditor states of what no run can measure, by line of the checklist.
     """
 
@@ -75,6 +68,23 @@ class Definition(Record):
     checks: tuple[Check, ...]
     statements: dict[str, str] = Field(default_factory=dict)
 
+    def frozen(self) -> Definition:
+        """The same as a run's `audit.json` holds it: numbers to ten digits, lists for tuples."""
+        return Definition.model_validate_json(dump_json(self.model_dump(mode="json")))
+
+
+@dataclass(frozen=True)
+class DefinitionFile:
+    """A definition, and what of it the file states.
+
+    Attributes:
+        stated: its keys, with those inside tables as `limits.items`; the rest are defaults.
+    """
+
+    path: Path
+    definition: Definition
+    stated: frozenset[str]
+
 
 def definition_names() -> list[str]:
     """The suites that ship."""
@@ -85,43 +95,58 @@ def load_definition(name: str | Path = DEFAULT_DEFINITION) -> Definition:
     """The definition of that name, or in that TOML file.
 
     Raises:
-        InputError: for an unknown name or key (with the closest), or a value of the wrong type.
+        InputError: as `read_definition`.
+    """
+    return read_definition(name).definition
+
+
+def definition_digest(definition: Definition | Mapping[str, Any]) -> str:
+    """The SHA-256 of the frozen definition as JSON, which audits with equal definitions share.
+
+    Args:
+        definition: a record, or what a run's `audit.json` holds of it.
+    """
+    values = (
+        definition.model_dump(mode="json") if isinstance(definition, Definition) else definition
+    )
+    return hashlib.sha256(dump_json(values).encode()).hexdigest()
+
+
+def read_definition(name: str | Path = DEFAULT_DEFINITION) -> DefinitionFile:
+    """The definition of that name, or in that TOML file, and what of it is stated there.
+
+    Raises:
+        InputError: with everything that is wrong: unknown names and keys (with the closest), values
+            of the wrong type, checks that nothing could answer.
     """
     path = Path(name)
     if path.suffix != ".toml":
         path = _folder() / f"{name}.toml"
         if str(name) not in definition_names():
             raise InputError(
-                f'There is no suite "{name}". {did_you_mean(str(name), definition_names())} '
-                "A file of your own ends in .toml."
+                f'There is no suite "{visible(str(name), 80)}". '
+                f"{did_you_mean(str(name), definition_names())} A file of your own ends in .toml."
             )
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read as TOML: {error}") from error
-    suite = load_suite(content.get("questions", DEFAULT_SUITE))
-    changes = content.pop("checks", {})
-    sections = tuple(content.pop("sections", suite.sections))
-    checks = [
-        check.model_copy(
-            update={
-                key: value
-                for pattern, entry in changes.items()
-                if fnmatchcase(check.code, pattern)
-                for key, value in entry.items()
-            }
-        )
-        for check in suite.checks
-        if check.section in sections
-    ]
-    tasks = {**suite.tasks, **content.pop("tasks", {})}
-    return Definition(
-        name=path.stem,
-        sections=sections,
-        checks=tuple(checks),
-        tasks=tasks,
-        **content,
-    )
+    content = read_toml(path)
+    problems: list[str] = []
+    fields = fields_of(TomlTable(content, problems))
+    if fields is None or problems:
+        raise _refusal(path, problems)
+    # A file's name may hold bytes that are no text.
+    definition = Definition(name=visible(path.stem, 100), **fields)
+    stated = {
+        f"{key}.{inner}" for key, table in content.items() if key in _TABLES for inner in table
+    }
+    return DefinitionFile(path, definition.frozen(), frozenset({*content, *stated}))
+
+
+_TABLES = ("tasks", "limits", "parameters", "checks", "statements")
+
+
+def _refusal(path: Path, problems: list[str]) -> InputError:
+    if len(problems) == 1:
+        return InputError(f"{path}: {problems[0]}")
+    return InputErrors([f"{path}: {len(problems)} problems", *problems])
 
 
 def _folder() -> Path:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import stat
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -12,17 +14,27 @@ from pydantic import ValidationError
 
 from workbench.audit.checks import Check, Finding
 from workbench.audit.exhibits import Exhibit
-from workbench.audit.folder import AUDIT, EXHIBITS, FINDINGS, PROVENANCE, SCHEMA, STATUS
+from workbench.audit.folder import (
+    AUDIT,
+    EXHIBITS,
+    FINDINGS,
+    NOTEBOOK,
+    PROVENANCE,
+    SCHEMA,
+    STATUS,
+    section_folder,
+)
 from workbench.errors import InputError
 from workbench.markup import visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["STATES", "Evidence", "SectionEvidence", "read_run"]
+__all__ = ["STATES", "Evidence", "SectionEvidence", "inside", "read_run"]
 
 STATES = ("complete", "failed", "killed", "timed out", "interrupted", "not started", "running")
 UNKNOWN = "unknown"
+ENDED = "The audit's own process ended without a word while this section ran."
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _MAX_BYTES = 256 << 20
@@ -61,12 +73,14 @@ class Evidence:
     """What a whole run left behind.
 
     Attributes:
+        folder: the run's own.
         definition: the audit as it was asked for, by the names of `Definition`.
         findings: those of the run's own `findings.json`, and what else the sections found.
         exhibits: the tables that show them, of all sections.
         unanswered: planned checks without any finding.
     """
 
+    folder: Path
     run_id: str
     model: str
     created: str
@@ -101,7 +115,7 @@ def read_run(run: Path) -> Evidence:
     Raises:
         InputError: where `run` is no run folder (it has neither `audit.json` nor `sections`).
     """
-    if not (run / "audit.json").is_file() and not (run / "sections").is_dir():
+    if not (run / AUDIT).is_file() and not (run / "sections").is_dir():
         raise InputError(
             f"{run}: not a run folder: it holds neither audit.json nor sections. "
             "Give the folder that `workbench audit` made."
@@ -123,6 +137,7 @@ def read_run(run: Path) -> Evidence:
     checks = tuple(_records(Check, definition.take("checks", list, []), AUDIT, audit.problems))
     shown = [exhibit for name in names for exhibit in _exhibits(run, name, audit.problems)]
     return Evidence(
+        folder=run,
         run_id=audit.text("run_id"),
         model=audit.text("model"),
         created=audit.text("created"),
@@ -144,6 +159,14 @@ def read_run(run: Path) -> Evidence:
     )
 
 
+def inside(run: Path, path: Path) -> bool:
+    """Whether a path of a run folder stays in it, links followed."""
+    try:
+        return path.resolve().is_relative_to(run.resolve())
+    except (OSError, RuntimeError, ValueError):  # a loop of links, a NUL in a name
+        return False
+
+
 def _refuse_newer(audit: _Object) -> None:
     schema = audit.values.get("schema")
     if isinstance(schema, int) and schema > SCHEMA:
@@ -156,7 +179,7 @@ def _refuse_newer(audit: _Object) -> None:
 def _exhibits(run: Path, section: str, problems: list[str]) -> list[Exhibit]:
     """What a section shows of its own and other findings; most show nothing."""
     name = f"sections/{section}/{EXHIBITS}"
-    if not _NAME.fullmatch(section) or not (run / name).is_file():
+    if not _NAME.fullmatch(section) or not os.path.lexists(run / name):
         return []
     listed = _Object.read(run, name)
     found = list(_records(Exhibit, listed.need("exhibits", list), listed.name, listed.problems))
@@ -169,7 +192,7 @@ def _findings(
 ) -> tuple[Finding, ...]:
     """The run's findings: it also has one for each check whose section never ran."""
     found = {f.code: f for section in sections for f in section.findings}
-    if (run / FINDINGS).exists():
+    if os.path.lexists(run / FINDINGS):
         whole = _Object.read(run, FINDINGS)
         listed = _records(Finding, whole.need("findings", list), whole.name, whole.problems)
         found.update({finding.code: finding for finding in listed})
@@ -184,17 +207,16 @@ def _answered(check: Check, findings: tuple[Finding, ...]) -> bool:
 
 
 def _section(run: Path, name: str) -> SectionEvidence:
-    folder = run / "sections" / name
-    inside = _NAME.fullmatch(name) and folder.resolve().is_relative_to(run.resolve())
-    if not inside:
+    folder = section_folder(run, name)
+    if not _NAME.fullmatch(name) or not inside(run, folder):
         problem = "Its name is not one that a section can have, so nothing was read."
         return SectionEvidence(name, UNKNOWN, "", None, None, None, (), None, (problem,))
     if not folder.is_dir():
         problem = f"sections/{name} is missing from the run folder."
         return SectionEvidence(name, UNKNOWN, "", None, None, None, (), None, (problem,))
-    status = _Object.read(run, f"sections/{name}/status.json")
-    findings = _Object.read(run, f"sections/{name}/findings.json")
-    notebook = _Object.read(run, f"sections/{name}/notebook.ipynb")
+    status = _Object.read(run, f"sections/{name}/{STATUS}")
+    findings = _Object.read(run, f"sections/{name}/{FINDINGS}")
+    notebook = _Object.read(run, f"sections/{name}/{NOTEBOOK}")
     state = status.take("state", str, UNKNOWN)
     if state not in STATES and not status.problems:
         status.problems.append(f"status.json: the state {visible(state, 40)!r} is not known.")
@@ -206,10 +228,14 @@ def _section(run: Path, name: str) -> SectionEvidence:
     if state == "not started":
         # It has nothing to leave behind; its state says all.
         problems = status.problems
+    reason = status.text("reason")
+    if state == "running":
+        # A report is made of what is on disk: whoever ran this wrote nothing after it.
+        state, reason = "killed", ENDED
     return SectionEvidence(
         name=name,
         state=state if state in STATES else UNKNOWN,
-        reason=status.text("reason"),
+        reason=reason,
         seconds=status.take("seconds", float, None),
         cells_run=status.take("cells_run", int, None),
         cells_total=status.take("cells_total", int, None),
@@ -232,18 +258,19 @@ class _Object:
         name = Path(relative).name
         path = run / relative
         try:
-            if path.stat().st_size > _MAX_BYTES:
-                return cls(name, problems=[f"{name}: larger than 256 MB, so it was not read."])
-            values = json.loads(path.read_bytes())
+            problem = _unreadable(run, path)
+            values = None if problem else json.loads(path.read_bytes())
         except FileNotFoundError:
-            return cls(name, problems=[f"{name}: missing."])
+            problem = "missing."
         except OSError as error:
-            return cls(name, problems=[f"{name}: cannot be read ({error.strerror})."])
+            problem = f"cannot be read ({error.strerror})."
         except (ValueError, RecursionError):
-            return cls(name, problems=[f"{name}: not valid JSON."])
+            problem = "not valid JSON."
+        if problem:
+            return cls(name, problems=[f"{name}: {problem}"])
         if not isinstance(values, dict):
             return cls(name, problems=[f"{name}: not a JSON object."])
-        return cls(name, values)
+        return cls(name, values, _newer(name, values.get("schema")))
 
     def take(self, key: str, kind: type[_Value], default: _Value | None) -> Any:
         """The value of a field of the kind expected, or the default; a wrong kind is a problem."""
@@ -267,6 +294,23 @@ class _Object:
 
     def text(self, key: str) -> str:
         return str(self.take(key, str, ""))
+
+
+def _unreadable(run: Path, path: Path) -> str:
+    """Why a file of the run is not opened; empty where it is."""
+    if not inside(run, path):
+        return "a link out of the run folder; not followed."
+    found = path.stat()
+    if not stat.S_ISREG(found.st_mode):
+        return "not a file."
+    return "larger than 256 MB, so it was not read." if found.st_size > _MAX_BYTES else ""
+
+
+def _newer(name: str, schema: Any) -> list[str]:
+    known = SCHEMA if name == AUDIT else 1
+    if not isinstance(schema, int) or schema <= known:
+        return []
+    return [f"{name}: schema {schema}, of a newer version; this one reads up to {known}."]
 
 
 def _records(

@@ -43,12 +43,13 @@ class Figure:
     height: int
 
 
-def figure(value: Any, table: str = "") -> Figure | None:
+def figure(value: Any, table: str = "", *, tabulated: bool = True) -> Figure | None:
     """The chart in a notebook's plotly output, or None where it cannot be drawn.
 
     Args:
         value: the JSON of the output.
         table: HTML of its data where the notebook has it, already cleaned.
+        tabulated: whether its data is made a table where there is none.
     """
     if not isinstance(value, dict) or not isinstance(value.get("data"), list):
         return None
@@ -69,7 +70,7 @@ def figure(value: Any, table: str = "") -> Figure | None:
     return Figure(
         data=text.replace("<", "\\u003c"),
         alt=visible(str(alt), 600) if alt else f"{_title(layout) or 'Chart'}: see its data below.",
-        table=table or _table(traces, layout),
+        table=table or (_table(traces, layout) if tabulated else ""),
         height=min(max(height, 100), 2000) if isinstance(height, int) else 400,
     )
 

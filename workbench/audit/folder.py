@@ -81,7 +81,8 @@ class AuditRecord(Record):
         created: UTC, ISO 8601.
         model: what was asked for, as it was typed.
         definition: sections, tasks, limits and checks, as they hold in this run.
-        passed: parameters that somebody gave; `defaulted` are the others.
+        passed: parameters that somebody gave; `from_suite` those that the suite's file states, and
+            `defaulted` all others.
         command: the command line.
     """
 
@@ -91,6 +92,7 @@ class AuditRecord(Record):
     model: str
     definition: Definition
     passed: dict[str, Any]
+    from_suite: dict[str, Any] = Field(default_factory=dict)
     defaulted: dict[str, Any]
     command: tuple[str, ...]
     workbench_version: str

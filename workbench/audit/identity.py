@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from workbench.audit.openness import OSI_APPROVED, Release, components
 from workbench.tables import Result
 
 if TYPE_CHECKING:
@@ -13,13 +14,6 @@ if TYPE_CHECKING:
 
 __all__ = ["files", "judge_identity", "openness"]
 
-# Licences that the Open Source Initiative has approved, as model cards write them.
-OSI_APPROVED = frozenset(
-    "apache-2.0 mit bsd bsd-2-clause bsd-3-clause gpl gpl-2.0 gpl-3.0 lgpl lgpl-2.1 lgpl-3.0 "
-    "agpl-3.0 mpl-2.0 isc eupl-1.1 eupl-1.2 artistic-2.0 epl-2.0 zlib unlicense afl-3.0 "
-    "bsl-1.0 osl-3.0 ncsa postgresql".split()
-)
-
 
 def files(inspection: Inspection) -> Result:
     """Each file that was read: `name`, `bytes`, `sha256`."""
@@ -28,24 +22,33 @@ def files(inspection: Inspection) -> Result:
 
 
 def openness(inspection: Inspection) -> Result:
-    """What is there to use, study, change and share the model: `component`, `answer`, `evidence`.
+    """What is there to use, study, modify and share the model.
 
-    The components are those of the Open Source AI Definition 1.0 and the Model Openness Framework
-    (arXiv 2403.13784) that files can answer; what they cannot is "not assessed".
+    One row for each component of the Model Openness Framework: `component`, `mof_class`, `answer`,
+    `evidence`. What the files cannot answer is "not assessed".
     """
-    names = [file.name for file in inspection.files]
-    tokenizer = [name for name in names if "token" in name.lower() or "vocab" in name.lower()]
+    release = Release(
+        files=tuple(file.name for file in inspection.files),
+        architecture=inspection.architecture,
+        licence=inspection.licence,
+        statements={},
+    )
     rows = [
-        _row("weights", "present", f"{inspection.parameters or 'unknown number of'} parameters"),
-        _row("architecture", inspection.architecture or inspection.model_type, "config.json"),
-        _row("tokenizer", "present", ", ".join(tokenizer) or "none"),
-        _row("licence", inspection.licence or "none found", inspection.licence_source or ""),
-        _row("model card", "present" if "README.md" in names else "none found", ""),
-        _row("training data", "not assessed", "no file of the model can answer it"),
-        _row("training code", "not assessed", "no file of the model can answer it"),
-        _row("evaluation results", "not assessed", "this report has its own"),
+        {
+            "component": part.name,
+            "mof_class": part.mof_class,
+            "answer": part.answer,
+            "evidence": part.evidence,
+        }
+        for part in components(release)
     ]
-    return Result.of("openness", rows, {"weights_digest": inspection.weights_digest})
+    found = {
+        "weights_digest": inspection.weights_digest,
+        "licence": inspection.licence,
+        "licence_source": inspection.licence_source,
+        "chat_template": inspection.chat_template,
+    }
+    return Result.of("openness", rows, found)
 
 
 def judge_identity(section: Section, inspection: Inspection, model: ModelProvenance) -> None:
@@ -93,7 +96,3 @@ def _judge_weights(section: Section, model: ModelProvenance) -> None:
         section.state("ID-WEIGHTS-1", "error", reason)
     else:
         section.state("ID-WEIGHTS-1", "pass", f"All {model.parameters:,} weights are finite.")
-
-
-def _row(component: str, answer: Any, evidence: str) -> dict[str, str]:
-    return {"component": component, "answer": str(answer), "evidence": evidence}

@@ -1,78 +1,223 @@
-"""The manifest of a run: the SHA-256 of every file in it, and whether they still are the same."""
+"""The manifest of a run: the SHA-256 of every file in it, and whether they still are the same.
+
+`manifest.json` is an in-toto statement (`workbench.audit.statement`). All of it follows from the
+folder alone, so that a check makes it anew and compares. On its own it shows an accident, not a
+forger, who could write it anew as well; that takes a signature (`workbench.audit.signing`).
+"""
 
 from __future__ import annotations
 
-from pathlib import PurePosixPath
+import os
+import stat
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Literal
 
-from pydantic import Field
-
+from workbench.audit.folder import AUDIT, MANIFEST, SIGNATURE
+from workbench.audit.statement import MAX_BYTES, NotAStatementError, statement, subjects
 from workbench.errors import InputError
-from workbench.provenance import FileRecord, Record, sha256
+from workbench.provenance import Record, sha256, write_atomically
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterator
 
-__all__ = ["MANIFEST", "Difference", "Manifest", "verify_run", "write_manifest"]
+__all__ = [
+    "MANIFEST",
+    "Difference",
+    "ManifestError",
+    "plain_files",
+    "read_manifest",
+    "require_run",
+    "verify_run",
+    "write_manifest",
+]
 
-MANIFEST = "manifest.json"
-
-
-class Manifest(Record):
-    """Every file of a run folder, the manifest itself excepted, by its path inside the folder."""
-
-    schema_version: Literal[1] = Field(1, alias="schema")
-    files: tuple[FileRecord, ...]
+What = Literal[
+    "changed",
+    "missing",
+    "added",
+    "link",
+    "outside the run",
+    "listed twice",
+    "unreadable",
+    "no file",
+]
 
 
 class Difference(Record):
-    """A file that is not what the manifest says."""
+    """A file that is not what the manifest says.
+
+    Attributes:
+        path: inside the run, as the folder or the manifest writes it. Untrusted.
+        what: a link is never followed, and a path that leaves the run never opened.
+        reason: more on it, where there is more to say.
+    """
 
     path: str
-    what: Literal["changed", "missing", "added", "outside the run"]
+    what: What
+    reason: str = ""
 
 
 def write_manifest(run: Path) -> Path:
-    """Write `manifest.json` over all files of the run; its path."""
-    files = tuple(
-        FileRecord(name=name, bytes=path.stat().st_size, sha256=sha256(path))
-        for name, path in sorted(_files(run).items())
-    )
-    Manifest(files=files).write(run / MANIFEST)
+    """Write `manifest.json` over all files of the run but its signature; its path.
+
+    Raises:
+        InputError: where a file of the run cannot be read.
+        StorageError: where the manifest cannot be written.
+    """
+    present, odd = _sorted_out(run)
+    closed = {found.path: found.reason for found in odd if found.what == "unreadable"}
+    digests = {}
+    for name, path in present.items():
+        try:
+            digests[name] = sha256(path)
+        except OSError as error:
+            closed[name] = str(error.strerror)
+    for name, reason in closed.items():
+        raise InputError(f"{run / name}: cannot be read ({reason}); a manifest needs every file.")
+    write_atomically(run / MANIFEST, statement(run, digests))
     return run / MANIFEST
 
 
 def verify_run(run: Path) -> list[Difference]:
-    """The files that were changed, removed or added since the manifest was written.
+    """What was changed, removed or added since the manifest was written, and what cannot be read.
 
     Raises:
-        InputError: where there is no manifest, or it is not one.
+        InputError: for what is not a run folder, or a manifest of a newer version.
     """
-    if not (run / MANIFEST).is_file():
-        raise InputError(f"{run} has no {MANIFEST}; expected the folder of a finished run.")
-    stated = {file.name: file for file in Manifest.read(run / MANIFEST).files}
-    present = _files(run)
-    differences = []
-    for name, file in sorted(stated.items()):
+    require_run(run)
+    present, odd = _sorted_out(run)
+    try:
+        written = read_manifest(run)
+        stated, repeated = subjects(written)
+    except ManifestError as problem:
+        return [*odd, problem.difference]
+    except NotAStatementError as problem:
+        return [*odd, Difference(path=MANIFEST, what="changed", reason=str(problem))]
+    differences = [
+        *_compare(stated, present, {difference.path for difference in odd}),
+        *(Difference(path=name, what="listed twice") for name in repeated),
+        *odd,
+    ]
+    if not differences and written != statement(run, stated):
+        reason = "its files are as it lists them, but it was not written so"
+        differences = [Difference(path=MANIFEST, what="changed", reason=reason)]
+    return differences
+
+
+def require_run(run: Path) -> None:
+    """Refuse what is not a run folder.
+
+    Raises:
+        InputError: where it holds neither the record of an audit nor a manifest.
+    """
+    if not any(os.path.lexists(run / name) for name in (AUDIT, MANIFEST)):
+        raise InputError(
+            f"{run}: not a run folder: it holds neither {AUDIT} nor {MANIFEST}. "
+            "Give the folder that `workbench audit` made."
+        )
+
+
+class ManifestError(Exception):
+    """A manifest that cannot be read; says why."""
+
+    def __init__(self, what: What, reason: str) -> None:
+        super().__init__(reason)
+        self.difference = Difference(path=MANIFEST, what=what, reason=reason)
+
+
+def read_manifest(run: Path) -> bytes:
+    """The manifest's bytes; a link in its place is not followed.
+
+    Raises:
+        ManifestError: where there is none, or it cannot be read.
+    """
+    path = run / MANIFEST
+    if os.path.lexists(path) and _oddity(MANIFEST, path) is not None:
+        raise ManifestError("missing", "there is something else in its place")
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise ManifestError("changed", f"it is larger than {MAX_BYTES >> 20} MB: not read")
+        return path.read_bytes()
+    except FileNotFoundError:
+        reason = "the run is not finished, or the file was removed"
+        raise ManifestError("missing", reason) from None
+    except OSError as error:
+        raise ManifestError("unreadable", str(error.strerror)) from error
+
+
+def plain_files(run: Path) -> dict[str, Path]:
+    """Path inside the run -> file, without manifest and signature. Links are not followed."""
+    return _sorted_out(run)[0]
+
+
+def _sorted_out(run: Path) -> tuple[dict[str, Path], list[Difference]]:
+    """The plain files, and everything else that is not a folder."""
+    present: dict[str, Path] = {}
+    odd: list[Difference] = []
+    for name, path in _entries(run):
+        problem = _oddity(name, path)
+        if problem is not None:
+            odd.append(problem)
+        elif name not in {MANIFEST, SIGNATURE}:
+            present[name] = path
+    return present, odd
+
+
+def _entries(run: Path) -> Iterator[tuple[str, Path]]:
+    """Files, links, and folders that cannot be entered."""
+    closed: list[OSError] = []
+    for parent, folders, files in os.walk(run, onerror=closed.append):
+        folders.sort()
+        links = [name for name in folders if (Path(parent) / name).is_symlink()]
+        for name in sorted([*files, *links]):
+            path = Path(parent) / name
+            yield path.relative_to(run).as_posix(), path
+    for error in closed:
+        path = Path(error.filename)
+        yield path.relative_to(run).as_posix(), path
+
+
+def _oddity(name: str, path: Path) -> Difference | None:
+    """What speaks against reading an entry; None for a plain file."""
+    try:
+        mode = path.lstat().st_mode
+    except OSError as error:
+        return Difference(path=name, what="unreadable", reason=str(error.strerror))
+    if stat.S_ISLNK(mode):
+        return Difference(path=name, what="link", reason="it was not followed")
+    if stat.S_ISDIR(mode):
+        return Difference(path=name, what="unreadable", reason="the folder cannot be entered")
+    if not stat.S_ISREG(mode):
+        return Difference(path=name, what="no file", reason="a pipe, a socket or a device")
+    return None
+
+
+def _compare(
+    stated: dict[str, str], present: dict[str, Path], odd: set[str]
+) -> Iterator[Difference]:
+    for name, digest in sorted(stated.items()):
         if _leaves(name):
-            differences.append(Difference(path=name, what="outside the run"))
-        elif name not in present:
-            differences.append(Difference(path=name, what="missing"))
-        elif sha256(present[name]) != file.sha256:
-            differences.append(Difference(path=name, what="changed"))
-    added = sorted(set(present) - set(stated))
-    return differences + [Difference(path=name, what="added") for name in added]
+            yield Difference(path=name, what="outside the run")
+        elif odd.isdisjoint([name, *map(str, PurePosixPath(name).parents)]):
+            # What is odd, or lies below it, is named as that.
+            found = _state(present.get(name), digest)
+            if found is not None:
+                yield Difference(path=name, what=found)
+    for name in sorted(set(present) - set(stated)):
+        yield Difference(path=name, what="added")
 
 
-def _files(run: Path) -> dict[str, Path]:
-    """Path inside the run -> file. A link is never followed: it is no file of the run."""
-    return {
-        path.relative_to(run).as_posix(): path
-        for path in run.rglob("*")
-        if path.is_file() and not path.is_symlink() and path != run / MANIFEST
-    }
+def _state(path: Path | None, digest: str) -> What | None:
+    if path is None:
+        return "missing"
+    try:
+        return None if sha256(path) == digest else "changed"
+    except OSError:
+        return "unreadable"
 
 
 def _leaves(name: str) -> bool:
-    path = PurePosixPath(name)
-    return path.is_absolute() or ".." in path.parts
+    """Whether a path leads out of the run, on any system that it may be read on."""
+    parts = name.replace("\\", "/").split("/")
+    odd = not set(parts).isdisjoint({"..", ".", ""}) or "\\" in name or "\0" in name
+    return odd or parts[0].endswith(":")

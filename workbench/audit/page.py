@@ -6,6 +6,7 @@ import base64
 import hashlib
 from typing import TYPE_CHECKING, Any
 
+from workbench.marks import SYMBOLS, WORDS
 from workbench.markup import cell, number, visible
 from workbench.resources import report_template
 
@@ -20,26 +21,28 @@ CHARTS = "vendor/plotly-cartesian.min.js"
 """The script that draws charts: half of a report's bytes, so only where there is one."""
 
 
-def page(template: str, scripts: Sequence[str], **context: Any) -> str:
+def page(template: str, scripts: Sequence[str], styles: Sequence[str] = (), **context: Any) -> str:
     """The HTML of a template, in which only these scripts run and nothing connects.
 
-    The template gets `css`, `scripts` and `policy` besides its context. Whatever it writes is
-    escaped, with hidden characters made visible.
+    The template extends `base.html.j2`. Whatever it writes is escaped, with hidden characters made
+    visible.
 
     Args:
         template: its file in the template folder.
-        scripts: files of that folder, in order.
+        scripts: files of that folder, in order; `page.js` comes before them.
+        styles: files of that folder, in order, behind `page.css`.
         context: what the template shows.
     """
     from markupsafe import Markup
 
-    sources = [_script(name) for name in scripts]
+    sources = [_script(name) for name in ("page.js", *scripts)]
+    css = "\n".join((report_template() / name).read_text("utf-8") for name in ("page.css", *styles))
     html = (
         _environment()
         .get_template(template)
         .render(
             **context,
-            css=Markup((report_template() / "report.css").read_text("utf-8")),  # noqa: S704 # our own
+            css=Markup(css),  # noqa: S704 # our own
             scripts=[Markup(source) for source in sources],  # noqa: S704 # our own
             policy=_policy(sources),
         )
@@ -58,6 +61,7 @@ def _environment() -> Any:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.globals.update(symbols=SYMBOLS, words=WORDS)
     environment.filters.update(
         cell=cell, number=number, seconds=_duration, when=_when, bytes=_bytes, safe_html=_safe
     )

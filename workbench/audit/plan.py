@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ast
-import math
 import os
 import shutil
 import tempfile
@@ -12,39 +10,37 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench import resources
-from workbench.audit.definition import (
-    DEFAULT_DEFINITION,
-    NO_LIMITS,
-    Definition,
-    Limits,
-    load_definition,
-)
+from workbench.audit.definition import DEFAULT_DEFINITION, load_definition
+from workbench.audit.limits import NO_LIMITS, Limits
+from workbench.audit.parameters import OWN_PARAMETERS, notebook_parameters, refusals
 from workbench.checkpoint import check_fits, resolve, survey
-from workbench.errors import InputError, StorageError, did_you_mean
+from workbench.errors import InputError, InputErrors, StorageError, did_you_mean
+from workbench.markup import visible
 from workbench.provenance import storage_error
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from workbench.audit.definition import Definition, Limits
-from workbench.checkpoint import Checkpoint
+    from workbench.audit.definition import Definition
+    from workbench.audit.parameters import Parameter
+    from workbench.checkpoint import Checkpoint
 
-__all__ = ["AuditRequest", "Plan", "plan_audit"]
+__all__ = [
+    "DEFAULT_MODEL",
+    "AuditRequest",
+    "Origins",
+    "Plan",
+    "plan_audit",
+    "plan_definition",
+]
+
+Origins = tuple["Mapping[str, Any]", "Mapping[str, Any]", "Mapping[str, Any]"]
+"""Parameters by name: what somebody passed, what the suite's file states, and the defaults."""
+
+DEFAULT_MODEL = "organism:planted"
 
 NEEDED_BYTES = 32 << 20
 """Free space that a run must find: its notebooks, tables and report take a few megabytes."""
-
-# What the audit itself hands to every notebook: these have options of their own.
-OWN_PARAMETERS = {
-    "model": "the argument MODEL",
-    "suite": "--suite",
-    "run": "--out",
-    "limit": "--limit",
-    "device": "--device",
-    "dtype": "--dtype",
-    "allow_pickle": "--allow-pickle",
-    "offline": "--offline",
-}
 
 
 @dataclass(frozen=True)
@@ -52,7 +48,8 @@ class AuditRequest:
     """What was asked for, unchecked.
 
     Attributes:
-        model: a local directory, `org/name[@revision]` or `organism:NAME`.
+        model: a local directory, `org/name[@revision]` or `organism:NAME`; the definition's, or
+            else the planted organism, where it is None.
         suite: name of a suite that ships, or a TOML file.
         sections: names; all of the suite's where it is empty.
         parameters: parameters of the notebooks by name.
@@ -61,10 +58,10 @@ class AuditRequest:
         device, dtype: as `workbench.load` takes them.
         allow_pickle, offline: as `workbench.load` takes them.
         command: the command line, for the record.
-        given: names of the fields that somebody passed; the others are defaults.
+        given: names of the fields that somebody passed although they are the defaults.
     """
 
-    model: str
+    model: str | None = None
     suite: str = DEFAULT_DEFINITION
     sections: tuple[str, ...] = ()
     parameters: Mapping[str, Any] | None = None
@@ -75,7 +72,7 @@ class AuditRequest:
     allow_pickle: bool = False
     offline: bool = False
     command: tuple[str, ...] = ()
-    given: frozenset[str] = frozenset({"model"})
+    given: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -83,20 +80,24 @@ class Plan:
     """A request that was checked against the model, the suite and the notebooks.
 
     Attributes:
+        model: that is audited, as it was typed.
         checkpoint: the model's folder on this machine.
         definition: with all that was asked for; its thresholds are fixed from here on.
         sections: section -> its notebook, in order.
         parameters: section -> the parameters that its notebook is given.
-        passed: what somebody gave, `defaulted` everything else, by name.
+        passed: what somebody gave, `from_suite` what the suite's file states, and `defaulted`
+            everything else, by name.
         load_arguments: what the kernel calls `workbench.load` with.
     """
 
     request: AuditRequest
+    model: str
     checkpoint: Checkpoint
     definition: Definition
     sections: Mapping[str, Path]
     parameters: Mapping[str, Mapping[str, Any]]
     passed: Mapping[str, Any]
+    from_suite: Mapping[str, Any]
     defaulted: Mapping[str, Any]
     load_arguments: Mapping[str, Any]
 
@@ -109,31 +110,70 @@ def plan_audit(request: AuditRequest) -> Plan:
         ModelError: for a model that is not there, incomplete, unsafe or larger than memory.
         StorageError: for an output folder that cannot be written, or too full a disk.
     """
-    definition = _asked(load_definition(request.suite), request)
-    folder = resources.notebooks()
-    sections = {name: folder / f"{name}.ipynb" for name in definition.sections}
-    defaults = {name: _defaults(path) for name, path in sections.items()}
-    given = _checked_parameters(definition.parameters, defaults)
+    file = load_definition(request.suite)
+    definition = _asked(file, request)
+    known = {key: one for section in _known(definition).values() for key, one in section.items()}
+    if problems := refusals(request.parameters or {}, known):
+        raise InputErrors(
+            f'The parameter "{visible(key, 80)}" {what}' for key, what in problems.items()
+        )
+    model = request.model or definition.model or DEFAULT_MODEL
+    holding = _holding(request, definition, model)
+    return plan_definition(request, model, definition, _origins(request, file, holding))
+
+
+def plan_definition(
+    request: AuditRequest, model: str, definition: Definition, origins: Origins
+) -> Plan:
+    """The plan of a definition that is settled: what is left is the model and the place.
+
+    Raises:
+        ModelError: for a model that is not there, incomplete, unsafe or larger than memory.
+        StorageError: for an output folder that cannot be written, or too full a disk.
+    """
     _check_storage(request.out)
-    checkpoint = resolve(request.model, offline=request.offline, allow_pickle=request.allow_pickle)
+    checkpoint = resolve(model, offline=request.offline, allow_pickle=request.allow_pickle)
     found = survey(checkpoint, allow_pickle=request.allow_pickle)
     check_fits(found, request.dtype or found.memory_dtype, request.device or "this machine")
     # The kernel has no network: what the hub has is in the cache by now, and read from there.
     local = checkpoint.kind == "local"
     arguments = {
-        "model": str(checkpoint.directory) if local else request.model,
+        "model": str(checkpoint.directory) if local else model,
         "device": request.device,
         "dtype": request.dtype,
         "allow_pickle": request.allow_pickle,
         "offline": True,
     }
-    own = {"suite": request.suite, "limit": definition.limits.items, **arguments}
-    parameters = {
-        name: {key: value for key, value in {**own, **given}.items() if key in known}
-        for name, known in defaults.items()
+    handed = {
+        "suite": request.suite,
+        "limit": definition.limits.items,
+        **arguments,
+        **definition.parameters,
     }
-    passed, defaulted = _origins(request, definition, defaults)
-    return Plan(request, checkpoint, definition, sections, parameters, passed, defaulted, arguments)
+    passed, from_suite, defaulted = origins
+    return Plan(
+        request=request,
+        model=model,
+        checkpoint=checkpoint,
+        definition=definition,
+        sections={name: _notebook(name) for name in definition.sections},
+        parameters={
+            name: {key: value for key, value in handed.items() if key in own}
+            for name, own in _known(definition).items()
+        },
+        passed=passed,
+        from_suite=from_suite,
+        defaulted=defaulted,
+        load_arguments=arguments,
+    )
+
+
+def _known(definition: Definition) -> dict[str, dict[str, Parameter]]:
+    return {name: notebook_parameters(_notebook(name)) for name in definition.sections}
+
+
+def _notebook(section: str) -> Path:
+    return resources.notebooks() / f"{section}.ipynb"
 
 
 def _asked(definition: Definition, request: AuditRequest) -> Definition:
@@ -155,71 +195,53 @@ def _asked(definition: Definition, request: AuditRequest) -> Definition:
             "parameters": {**definition.parameters, **(request.parameters or {})},
             "limits": definition.limits.model_copy(update=given),
         }
-    )
+    ).frozen()
 
 
-def _origins(
-    request: AuditRequest, definition: Definition, defaults: Mapping[str, Mapping[str, Any]]
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What somebody passed, and what was left at its default."""
-    own = {
-        "model": request.model,
+def _holding(request: AuditRequest, definition: Definition, model: str) -> dict[str, Any]:
+    """Every value of this audit by its name: options, and the parameters of its notebooks."""
+    defaults = {
+        key: parameter.default
+        for section in _known(definition).values()
+        for key, parameter in section.items()
+        if key not in OWN_PARAMETERS
+    }
+    limits = definition.limits.model_dump()
+    return {
+        "model": model,
         "suite": request.suite,
-        "section": list(request.sections),
-        "limit": definition.limits.items,
-        "section_seconds": definition.limits.section_seconds,
-        "memory_bytes": definition.limits.memory_bytes,
+        "sections": list(definition.sections),
+        **{option: limits[name] for name, option in _LIMITS.items()},
         "device": request.device,
         "dtype": request.dtype,
         "allow_pickle": request.allow_pickle,
         "offline": request.offline,
+        **{key: definition.parameters.get(key, value) for key, value in defaults.items()},
     }
-    known = {key: value for section in defaults.values() for key, value in section.items()}
-    passed = {key: value for key, value in own.items() if key in request.given}
-    rest = {key: value for key, value in own.items() if key not in request.given}
-    notebooks = {
-        key: value
-        for key, value in known.items()
-        if key not in definition.parameters and key not in OWN_PARAMETERS
+
+
+def _origins(request: AuditRequest, file: Definition, holding: Mapping[str, Any]) -> Origins:
+    """The values that hold, by where each comes from."""
+    plain = AuditRequest()
+    passed = {
+        *(name for name in holding if getattr(request, name, None) != getattr(plain, name, None)),
+        *(_LIMITS[name] for name in request.limits.model_dump(exclude_none=True)),
+        *(request.parameters or {}),
+        *request.given,
     }
-    return {**passed, **definition.parameters}, {**rest, **notebooks}
+    stated = {
+        *(["model"] if file.model is not None else []),
+        *(_LIMITS[name] for name in file.limits.model_dump(exclude_none=True)),
+        *file.parameters,
+    }
+    parts: tuple[dict[str, Any], ...] = ({}, {}, {})
+    for name, value in holding.items():
+        parts[0 if name in passed else 1 if name in stated else 2][name] = value
+    return parts[0], parts[1], parts[2]
 
 
-def _defaults(notebook: Path) -> dict[str, Any]:
-    """The notebook's parameters with their defaults, as papermill finds them."""
-    import papermill
-
-    found = papermill.inspect_notebook(str(notebook))
-    return {name: ast.literal_eval(entry["default"]) for name, entry in found.items()}
-
-
-def _checked_parameters(
-    given: Mapping[str, Any], defaults: Mapping[str, Mapping[str, Any]]
-) -> dict[str, Any]:
-    known = {key: value for section in defaults.values() for key, value in section.items()}
-    for name, value in given.items():
-        if name in OWN_PARAMETERS:
-            raise InputError(f'The parameter "{name}" is set by {OWN_PARAMETERS[name]}.')
-        if name not in known:
-            open_to_all = [key for key in known if key not in OWN_PARAMETERS]
-            raise InputError(
-                f'No section has a parameter "{name}". {did_you_mean(name, open_to_all)}'
-            )
-        expected = type(known[name])
-        if known[name] is not None and not _is_a(value, expected):
-            raise InputError(
-                f'The parameter "{name}" is {value!r}; expected {expected.__name__}, as its '
-                f"default {known[name]!r}."
-            )
-    return dict(given)
-
-
-def _is_a(value: Any, expected: type) -> bool:
-    if isinstance(value, bool):  # which Python counts among the integers
-        return expected is bool
-    if expected is float:
-        return isinstance(value, (int, float)) and math.isfinite(value)
-    return isinstance(value, expected)
+# A limit's name -> that of its option.
+_LIMITS = {"items": "limit", "section_seconds": "section_timeout", "memory_bytes": "memory_limit"}
 
 
 def _check_storage(out: Path) -> None:

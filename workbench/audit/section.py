@@ -5,8 +5,9 @@ In an audit they go to the run folder; in a notebook that a person runs by hand 
 
 from __future__ import annotations
 
+from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from workbench.audit import checks
 from workbench.audit.checks import Finding, Findings
@@ -23,6 +24,7 @@ from workbench.audit.folder import (
     section_folder,
 )
 from workbench.errors import InputError
+from workbench.evaluate.suites import load_suite
 from workbench.provenance import (
     code_version,
     dump_json,
@@ -44,6 +46,8 @@ if TYPE_CHECKING:
     from workbench.stats import Estimate
 
 __all__ = ["Section"]
+
+_Found = TypeVar("_Found")
 
 
 class Section:
@@ -82,6 +86,9 @@ class Section:
         self._inputs: dict[str, str | None] = {}
         if self.run is not None:
             _record_provenance(self.run, model)
+        for check in self.checks.values():
+            if check.left_out is not None:
+                self._keep(checks.state(check, "skipped", check.left_out))
 
     @property
     def folder(self) -> Path | None:
@@ -97,8 +104,17 @@ class Section:
         return None if self.run is None else self.run / WORK / self.name / "scores.sqlite"
 
     def threshold(self, code: str) -> float:
-        """The threshold of any check of the suite, as fixed before the run."""
+        """The threshold of any check, as fixed before the run.
+
+        Of a check whose section is not part of the audit, the usual one of its questions.
+
+        Raises:
+            InputError: for a check that is unknown, or has none.
+        """
         threshold = self.thresholds.get(code)
+        if code not in self.thresholds:
+            usual = load_suite(self.questions).checks
+            threshold = next((check.threshold for check in usual if check.code == code), None)
         if threshold is None:
             raise InputError(f'There is no check "{code}" with a threshold.')
         return threshold
@@ -132,18 +148,30 @@ class Section:
         self.save(result)
         return result
 
-    def earlier(self, section: str, result: str) -> Result | None:
-        """A result that an earlier section of the same run kept; None where there is none.
+    @overload
+    def earlier(self, section: str, result: str) -> Result | None: ...
 
-        That it was asked for is recorded: if it changes, this section is done again.
+    @overload
+    def earlier(self, section: str, result: str, otherwise: Callable[[], Result]) -> Result: ...
+
+    def earlier(
+        self, section: str, result: str, otherwise: Callable[[], Result] | None = None
+    ) -> Result | None:
+        """A result that an earlier section of the same run kept, or else what `otherwise` gives.
+
+        That it was asked for is recorded: if it changes, this section is done again. By hand, and
+        where that section was not run or died before it, there is none.
+
+        Args:
+            section: its name.
+            result: the table's name.
+            otherwise: what works it out again; without it, what is not there is None.
+
+        Raises:
+            InputError: where the file is there but is no saved result.
         """
-        if self.run is None or self.folder is None:
-            return None
-        path = section_folder(self.run, section) / f"{result}.parquet"
-        found = path.is_file()
-        self._inputs[path.relative_to(self.run).as_posix()] = sha256(path) if found else None
-        write_atomically(self.folder / INPUTS, dump_json(self._inputs).encode())
-        return Result.load(path) if found else None
+        found = None if self.run is None else self._earlier(self.run, section, result)
+        return otherwise() if found is None and otherwise is not None else found
 
     def show(
         self,
@@ -173,6 +201,24 @@ class Section:
         )
         self._exhibits.append(exhibit)
         Exhibits(exhibits=tuple(self._exhibits)).write(self.folder / EXHIBITS)
+
+    def attempt(self, codes: str | Sequence[str], compute: Callable[[], _Found]) -> _Found | None:
+        """What `compute` gives; where it refuses, None, and checks are skipped with its reason.
+
+        For what some models do not allow: an architecture whose places are not known, a tokenizer
+        that cuts two words into unlike numbers of tokens.
+
+        Args:
+            codes: of the checks that cannot be judged without it; `*` stands for the rest of a
+                code.
+            compute: raises `InputError` where it refuses.
+        """
+        try:
+            return compute()
+        except InputError as error:
+            for code in self._matching(codes):
+                self.state(code, "skipped", str(error))
+            return None
 
     def judge(self, code: str, estimate: Estimate, *, note: str = "") -> None:
         """Judge a check by an estimate and its frozen threshold; `note` begins the reason."""
@@ -206,11 +252,28 @@ class Section:
         """
         findings = [
             self._findings.get(code)
-            or checks.state(check, "skipped", "The section did not come to this check.")
+            or checks.state(check, "skipped", self._not_reached(check))
             for code, check in self.checks.items()
         ]
         self._write(findings)
         return findings
+
+    def _earlier(self, run: Path, section: str, result: str) -> Result | None:
+        path = section_folder(run, section) / f"{result}.parquet"
+        found = path.is_file()
+        self._inputs[path.relative_to(run).as_posix()] = sha256(path) if found else None
+        inputs = section_folder(run, self.name) / INPUTS
+        write_atomically(inputs, dump_json(self._inputs).encode())
+        return Result.load(path) if found else None
+
+    def _not_reached(self, check: Check) -> str:
+        if check.task is not None and check.task not in self.tasks:
+            return f'The task "{check.task}" was not chosen.'
+        return "The section did not come to this check."
+
+    def _matching(self, codes: str | Sequence[str]) -> list[str]:
+        patterns = (codes,) if isinstance(codes, str) else codes
+        return [code for code in self.checks if any(fnmatchcase(code, one) for one in patterns)]
 
     def _check(self, code: str) -> Check:
         if code not in self.checks:
@@ -221,6 +284,8 @@ class Section:
         return self.checks[code]
 
     def _keep(self, finding: Finding) -> None:
+        if self.checks[finding.code].left_out is not None and finding.code in self._findings:
+            return  # why it is left out was said at the start
         self._findings[finding.code] = finding
         # At once, so that a section that dies later keeps what it had found.
         self._write(list(self._findings.values()))

@@ -17,11 +17,13 @@ from workbench.cli.evals import evals
 from workbench.cli.inspect import inspect
 from workbench.cli.judge import judge
 from workbench.cli.lab import lab
-from workbench.cli.options import INTERRUPTED, printable
+from workbench.cli.options import INTERRUPTED, told
 from workbench.cli.organisms import organisms
-from workbench.cli.proof import verify
+from workbench.cli.proof import sign, verify
 from workbench.cli.report import report
+from workbench.cli.runs import diff, gate, history
 from workbench.cli.score import score
+from workbench.cli.suites import suite
 from workbench.errors import WorkbenchError
 
 __all__ = ["cli", "main"]
@@ -33,7 +35,7 @@ def main() -> None:
         # Every command returns its exit code.
         code = cli.main(standalone_mode=False)
     except WorkbenchError as error:
-        click.echo(f"workbench: {printable(str(error))}", err=True)
+        click.echo(f"workbench: {told(error)}", err=True)
         code = error.exit_code
     except click.ClickException as error:
         error.show()
@@ -54,13 +56,18 @@ for command in (
     audit,
     bench,
     compare,
+    diff,
     evals,
+    gate,
+    history,
     inspect,
     judge,
     lab,
     organisms,
     report,
     score,
+    sign,
+    suite,
     verify,
 ):
     cli.add_command(command)

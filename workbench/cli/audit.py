@@ -10,14 +10,19 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from workbench.cli.options import DEFAULT_MODEL, INTERRUPTED, load_options, maybe_offline, printable
+from workbench.cli.options import INTERRUPTED, load_options, maybe_offline, printable
 from workbench.errors import InputError
 
 __all__ = ["audit"]
 
+INCOMPLETE = 3
+
+# The options that a resumed run may be given: they change nothing that is measured.
+RESUMABLE = {"resume", "section_timeout", "memory_limit", "fail_on", "as_json"}
+
 
 @click.command()
-@click.argument("model", default=DEFAULT_MODEL)
+@click.argument("model", required=False)
 @click.option(
     "--suite", default="standard", show_default=True, help="quick, standard, deep, or a TOML file."
 )
@@ -26,7 +31,17 @@ __all__ = ["audit"]
     "--param", "parameters", multiple=True, metavar="NAME=VALUE", help="Notebook parameter."
 )
 @click.option("--limit", type=int, help="Items of each task.")
+@click.option(
+    "--section-timeout", metavar="TIME", help='Longest time for a section: 90 (seconds), "30 min".'
+)
+@click.option("--memory-limit", metavar="SIZE", help="Most memory for the kernel: 8GB, 800MB.")
 @click.option("--out", type=click.Path(path_type=Path), default=Path("runs"), show_default=True)
+@click.option(
+    "--resume",
+    type=click.Path(path_type=Path),
+    metavar="RUN",
+    help="Go on with a run that was cut short, as its audit.json says.",
+)
 @click.option(
     "--fail-on", type=click.Choice(["fail", "inconclusive"]), help="Exit 1 on such a finding."
 )
@@ -35,12 +50,15 @@ __all__ = ["audit"]
 @click.pass_context
 def audit(
     context: click.Context,
-    model: str,
+    model: str | None,
     suite: str,
     sections: tuple[str, ...],
     parameters: tuple[str, ...],
     limit: int | None,
+    section_timeout: str | None,
+    memory_limit: str | None,
     out: Path,
+    resume: Path | None,
     fail_on: str | None,
     as_json: bool,
     device: str | None,
@@ -50,52 +68,82 @@ def audit(
 ) -> int:
     """Audit MODEL and write a report.
 
-    MODEL is a local directory, org/name[@revision] on the hub, or organism:NAME.
+    MODEL is a local directory, org/name[@revision] on the hub, or organism:NAME; where none is
+    given, the one that the suite names, or organism:planted.
+
+    Exit codes: 0 complete; 1 a finding, with --fail-on; 2 wrong input, nothing written; 3 a section
+    did not complete; 130 interrupted.
     """
+    from workbench.audit.limits import given_limits
+    from workbench.audit.plan import AuditRequest
     from workbench.audit.progress import Progress
 
-    maybe_offline(offline=offline)
+    given = frozenset(
+        name
+        for name in context.params
+        if context.get_parameter_source(name) is not ParameterSource.DEFAULT
+    )
+    limits = given_limits(limit, section_timeout, memory_limit)
+    command = ("workbench", *sys.argv[1:])
     progress = Progress()
-    with progress.step("check the input", silent=True):
-        # Inside the step: importing papermill takes most of its time.
-        from workbench.audit.definition import Limits
-        from workbench.audit.plan import AuditRequest, plan_audit
-        from workbench.audit.run import outcome_json, run_audit
+    if resume is not None:
+        from workbench.audit.resume import resume_audit
 
-        plan = plan_audit(
-            AuditRequest(
-                model=model,
-                suite=suite,
-                sections=sections,
-                parameters=_parameters(parameters),
-                limits=Limits(items=limit),
-                out=out,
-                device=device,
-                dtype=dtype,
-                allow_pickle=allow_pickle,
-                offline=offline,
-                command=("workbench", *sys.argv[1:]),
-                given=frozenset(
-                    name
-                    for name in context.params
-                    if context.get_parameter_source(name) is not ParameterSource.DEFAULT
-                ),
-            )
+        _refuse_changes(context, given)
+        outcome = resume_audit(resume, progress, command=command, limits=limits)
+        if outcome is None:
+            click.echo(f"{resume}: every section is complete; there is nothing to do.", err=True)
+            return 0
+    else:
+        from workbench.audit.run import run_audit
+
+        maybe_offline(offline=offline)
+        request = AuditRequest(
+            model=model,
+            suite=suite,
+            sections=sections,
+            parameters=_parameters(parameters),
+            limits=limits,
+            out=out,
+            device=device,
+            dtype=dtype,
+            allow_pickle=allow_pickle,
+            offline=offline,
+            command=command,
+            given=given,
         )
-    outcome = run_audit(plan, progress)
+        outcome = run_audit(request, progress)
     click.echo(_audit_summary(outcome), err=True)
     click.echo(progress.summary(), err=True)
     if as_json:
+        from workbench.audit.attempt import outcome_json
+
         click.echo(json.dumps(outcome_json(outcome)))
     else:
         click.echo(outcome.report)
-    if outcome.interrupted:
-        return INTERRUPTED
-    if not outcome.complete:
-        return 3
+    return _exit_code(outcome, fail_on)
+
+
+def _exit_code(outcome: Any, fail_on: str | None) -> int:
+    if outcome.state != "complete":
+        return INTERRUPTED if outcome.state == "interrupted" else INCOMPLETE
     bad = {"fail": {"fail", "error"}, "inconclusive": {"fail", "error", "inconclusive"}}
     failing = bad.get(fail_on or "", set())
     return int(any(finding.verdict in failing for finding in outcome.findings))
+
+
+def _refuse_changes(context: click.Context, given: frozenset[str]) -> None:
+    """A resumed run is the one that was asked for at first."""
+    named = [
+        option.opts[-1] if isinstance(option, click.Option) else "MODEL"
+        for option in context.command.params
+        if option.name in given - RESUMABLE
+    ]
+    if named:
+        raise InputError(
+            f"got {', '.join(named)} with --resume; expected the run alone: what is audited, and "
+            "how, stands in its audit.json. Start a new audit for another one."
+        )
 
 
 def _parameters(pairs: tuple[str, ...]) -> dict[str, Any]:
@@ -128,7 +176,10 @@ def _audit_summary(outcome: Any) -> str:
     lines += [
         f"  section {status.section} {status.state}"
         + (f": {printable(status.reason)}" if status.reason else "")
-        for status in outcome.statuses
+        for status in outcome.sections
         if status.state != "complete"
     ]
+    lines.append(f"  findings digest {outcome.findings_digest}")
+    if outcome.state != "complete":
+        lines.append(f"  {outcome.state}; go on with: workbench audit --resume {outcome.run}")
     return "\n".join(lines)

@@ -14,6 +14,7 @@ __all__ = [
     "maybe_offline",
     "model_options",
     "printable",
+    "told",
 ]
 
 DEFAULT_MODEL = "organism:planted"
@@ -55,3 +56,8 @@ def printable(text: str) -> str:
     from workbench.markup import visible
 
     return visible(text, None)
+
+
+def told(error: Exception) -> str:
+    """An error's message; of several at once each on a line of its own."""
+    return "\n  ".join(map(printable, getattr(error, "lines", (str(error),))))

@@ -8,7 +8,18 @@ from dataclasses import replace
 from workbench.stats import LEVEL, Estimate, bootstrap_mean
 from workbench.tables import Chart, Result
 
-__all__ = ["PARITY", "by_occupation", "dependence", "deviation", "one_sided", "preference"]
+__all__ = [
+    "PARITY",
+    "TASK",
+    "by_occupation",
+    "dependence",
+    "deviation",
+    "leanings",
+    "one_sided",
+    "preference",
+]
+
+TASK = "occupation_pronoun"
 
 PARITY = 0.5
 
@@ -60,6 +71,15 @@ def one_sided(occupations: Result, *, band: float) -> list[str]:
     frame = occupations.frame()
     outside = (frame["low"] > PARITY + band) | (frame["high"] < PARITY - band)
     return [str(occupation) for occupation in frame.loc[outside, "occupation"]]
+
+
+def leanings(occupations: Result, *, band: float) -> dict[str, int]:
+    """Of the one-sided occupations, those that lean to "she" (1) and those that lean to "he" (-1)."""
+    estimates = occupations.frame().set_index("occupation")["estimate"]
+    return {
+        occupation: 1 if estimates[occupation] > PARITY else -1
+        for occupation in one_sided(occupations, band=band)
+    }
 
 
 def dependence(occupations: Result) -> Estimate:

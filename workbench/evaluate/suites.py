@@ -43,6 +43,12 @@ class Check(Record):
         direction: the side of the threshold on which the check fails.
         unit: of the estimate and the threshold.
         rests_on: a check of the same section that must pass before this one means anything.
+        task: whose numbers answer it, by name.
+        metric: the number of that task or benchmark that is judged, as `workbench score` calls it;
+            None where the section works it out itself.
+        group: of the items that the metric is taken over; "" for all.
+        left_out: why it is not judged in this audit; None where it is.
+        usual: threshold and severity of the questions' own, where this audit has others.
     """
 
     code: str
@@ -53,6 +59,11 @@ class Check(Record):
     direction: Direction = "above"
     unit: str = ""
     rests_on: str | None = None
+    task: str | None = None
+    metric: str | None = None
+    group: str = ""
+    left_out: str | None = None
+    usual: dict[str, float | str | None] = Field(default_factory=dict)
 
 
 class Suite(Record):

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from workbench.interpret.lenses.logit_lens import logit_lens
     from workbench.interpret.lenses.translators import load_tuned_lens
     from workbench.interpret.lenses.tuned_lens import fit_tuned_lens
+    from workbench.interpret.locating import located, pull_probes, writing_layer
     from workbench.interpret.pairs import EncodedPairs, MinimalPair, encode_pairs
     from workbench.interpret.patching.attribution_patching import (
         attribution_effects,
@@ -88,12 +89,14 @@ __all__ = [
     "linear_probes",
     "load_sae",
     "load_tuned_lens",
+    "located",
     "logit_lens",
     "loss_recovered",
     "neuron",
     "orthogonalise",
     "patching_effects",
     "patching_map",
+    "pull_probes",
     "random_direction",
     "reconstruction",
     "require_faithful",
@@ -103,6 +106,7 @@ __all__ = [
     "steered",
     "strongest",
     "top_examples",
+    "writing_layer",
 ]
 
 _HOME = {
@@ -141,12 +145,14 @@ _HOME = {
     "linear_probes": "probing.probe",
     "load_sae": "autoencoders.files",
     "load_tuned_lens": "lenses.translators",
+    "located": "locating",
     "logit_lens": "lenses.logit_lens",
     "loss_recovered": "autoencoders.loss",
     "neuron": "examples.features",
     "orthogonalise": "intervening.orthogonalise",
     "patching_effects": "patching.patch",
     "patching_map": "patching.patch",
+    "pull_probes": "locating",
     "random_direction": "intervening.directions",
     "reconstruction": "autoencoders.reconstruction",
     "require_faithful": "certificate.fidelity",
@@ -156,6 +162,7 @@ _HOME = {
     "steered": "intervening.interventions",
     "strongest": "patching.patch",
     "top_examples": "examples.top",
+    "writing_layer": "locating",
 }
 
 

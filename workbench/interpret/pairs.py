@@ -25,6 +25,7 @@ __all__ = [
     "encode_pairs",
     "logit_difference",
     "occupation_pairs",
+    "twin_pairs",
 ]
 
 AnswerTokens = Literal["single", "first", "sum"]
@@ -40,12 +41,15 @@ class MinimalPair:
         clean: the prompt that pulls towards `answer`.
         corrupted: the same with one word changed, which pulls towards `foil`.
         answer, foil: texts that would follow, each with its leading space.
+        also: a text that counts as the answer, too: what the corrupted prompt has in its place,
+            where the changed word is one that is answered.
     """
 
     clean: str
     corrupted: str
     answer: str
     foil: str
+    also: str | None = None
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,7 @@ class EncodedPairs:
         labels: one text for each position; where the pairs differ there, the first pair's.
         changed: positions at which clean and corrupted prompts differ.
         whole: all token ids of each pair's answer and foil, where they are measured in full.
+        also: first token ids of what counts as the answer, too `[pair]`; None where nothing does.
     """
 
     clean: torch.Tensor
@@ -67,6 +72,7 @@ class EncodedPairs:
     labels: tuple[str, ...]
     changed: tuple[int, ...]
     whole: tuple[tuple[tuple[int, ...], tuple[int, ...]], ...] | None = None
+    also: torch.Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.clean)
@@ -80,6 +86,7 @@ class EncodedPairs:
             answers=self.answers[part],
             foils=self.foils[part],
             whole=None if self.whole is None else self.whole[part],
+            also=None if self.also is None else self.also[part],
         )
 
 
@@ -96,8 +103,9 @@ def encode_pairs(
 
     Raises:
         InputError: where there is no pair, prompts are empty, differ in length or are longer than
-            the context, or an answer is empty, several tokens (unless `answers` allows it), or
-            begins with the same token as its foil.
+            the context, an answer is empty, several tokens (unless `answers` allows it), or begins
+            with the same token as its foil, or some pairs alone have two answers (or any, for
+            `sum`).
     """
     import torch
 
@@ -118,6 +126,13 @@ def encode_pairs(
     )
     first = torch.tensor([(one.answer[0], one.foil[0]) for one in encoded], device=model.device)
     whole = tuple((one.answer, one.foil) for one in encoded) if answers == "sum" else None
+    also = [one.also[0] for one in encoded if one.also]
+    if len(also) not in {0, len(encoded)} or (also and whole is not None):
+        raise InputError(
+            f'{len(also)} of {len(encoded)} pairs have two answers (also=...), with '
+            f'answers="{answers}"; expected all or none, and none where answers are measured in '
+            "full."
+        )
     return EncodedPairs(
         clean=clean,
         corrupted=corrupted,
@@ -126,6 +141,7 @@ def encode_pairs(
         labels=tuple(token_texts(model, encoded[0].clean)),
         changed=tuple((clean != corrupted).any(dim=0).nonzero().flatten().tolist()),
         whole=whole,
+        also=torch.tensor(also, device=model.device) if also else None,
     )
 
 
@@ -172,6 +188,51 @@ def occupation_pairs(
     )
 
 
+def twin_pairs(
+    model: Model, items: Result, *, treated: str, control: str, count: int
+) -> EncodedPairs:
+    """Pairs of a task's twins: items that are equal but for what is tested.
+
+    The clean prompt is the treated one. The answer is its target, and the control's target counts
+    as the answer, too: what differs between the runs is then whether the model gives what is asked
+    about, and not which names it has read. The foil is the choice that both have.
+
+    Args:
+        model: a loaded model.
+        items: scored items with `arm`, `pair`, `target` and two `choices`, of which the twins share
+            one.
+        treated, control: the two arms.
+        count: how many pairs at most.
+
+    Raises:
+        InputError: where no twins are equally many tokens of this model, or their answers begin
+            with the same token.
+    """
+    frame = items.frame().set_index("pair")
+    first, second = (frame[frame["arm"] == arm] for arm in (treated, control))
+    pairs = []
+    for pair in first.index.intersection(second.index, sort=False):
+        one, other = first.loc[pair], second.loc[pair]
+        (foil,) = set(one["choices"]) - {one["target"]}
+        pairs.append(
+            MinimalPair(one["prompt"], other["prompt"], one["target"], foil, also=other["target"])
+        )
+    alike = _alike(model, [pair for pair in pairs if _apart(model, pair)])
+    if not alike:
+        raise InputError(
+            f"No two twins of the task ({treated}, {control}) are equally many tokens of this "
+            "model with answers that it tells apart, so that no pair can be patched position by "
+            "position."
+        )
+    return encode_pairs(model, alike[:count], answers="first")
+
+
+def _apart(model: Model, pair: MinimalPair) -> bool:
+    """Whether the answers begin with other tokens than the foil."""
+    one = _encode(model, pair)
+    return one.foil[0] not in {one.answer[0], one.also[0]}
+
+
 def _alike(model: Model, pairs: Sequence[MinimalPair]) -> list[MinimalPair]:
     """The largest group of pairs with equal length that differ at the same positions."""
     groups: dict[tuple[int, ...], list[MinimalPair]] = defaultdict(list)
@@ -187,6 +248,8 @@ def _alike(model: Model, pairs: Sequence[MinimalPair]) -> list[MinimalPair]:
 def logit_difference(logits: torch.Tensor, pairs: EncodedPairs) -> torch.Tensor:
     """The answer's logit minus the foil's at the last position, `[pair]`, in nats.
 
+    Where two texts count as the answer, theirs together: the logarithm of their summed odds.
+
     Raises:
         InputError: for pairs whose answers are measured in full: one position does not hold them.
     """
@@ -197,6 +260,8 @@ def logit_difference(logits: torch.Tensor, pairs: EncodedPairs) -> torch.Tensor:
         )
     last = logits[:, -1] if logits.ndim == 3 else logits  # noqa: PLR2004 - [pair, pos, vocabulary]
     answer = last.gather(1, pairs.answers[:, None])
+    if pairs.also is not None:
+        answer = answer.float().logaddexp(last.gather(1, pairs.also[:, None]).float())
     foil = last.gather(1, pairs.foils[:, None])
     return (answer - foil).squeeze(1).float()
 
@@ -207,6 +272,7 @@ class _Encoded:
     corrupted: list[int]
     answer: tuple[int, ...]
     foil: tuple[int, ...]
+    also: tuple[int, ...] = ()
 
 
 def _encode(model: Model, pair: MinimalPair) -> _Encoded:
@@ -214,7 +280,8 @@ def _encode(model: Model, pair: MinimalPair) -> _Encoded:
     answer, foil = (
         _continuation(model, pair.clean, clean, text) for text in (pair.answer, pair.foil)
     )
-    return _Encoded(clean, corrupted, answer, foil)
+    also = () if pair.also is None else _continuation(model, pair.corrupted, corrupted, pair.also)
+    return _Encoded(clean, corrupted, answer, foil, also)
 
 
 def _require_equal_lengths(model: Model, encoded: Sequence[_Encoded]) -> None:
@@ -248,14 +315,15 @@ def _require_room(model: Model, length: int) -> None:
 
 
 def _require_answers(model: Model, pair: MinimalPair, one: _Encoded, answers: AnswerTokens) -> None:
-    for text, ids in ((pair.answer, one.answer), (pair.foil, one.foil)):
+    for text, ids in ((pair.answer, one.answer), (pair.foil, one.foil), (pair.also, one.also)):
         if len(ids) > 1 and answers == "single":
             raise InputError(
                 f'the answer "{text}" is {len(ids)} tokens of this model: '
                 f'{token_texts(model, ids)}. Pass answers="first" to measure its first token, or '
                 'answers="sum" for the sum over its tokens.'
             )
-    if one.answer == one.foil or (answers != "sum" and one.answer[0] == one.foil[0]):
+    firsts = {ids[0] for ids in (one.answer, one.also) if ids}
+    if one.answer == one.foil or (answers != "sum" and one.foil[0] in firsts):
         raise InputError(
             f'the answers "{pair.answer}" and "{pair.foil}" begin with the same token of this '
             "model; expected answers that differ in their first token."

@@ -19,6 +19,8 @@ class Readout:
     """The runs that pairs of prompts need, and the terms whose sum is each pair's result.
 
     An answer of one token needs one run a pair: the logits of answer and foil at the last position.
+    Where another text counts as the answer, too, the two are one term: the logarithm of their odds
+    together.
     An answer that is measured in full needs two: the prompt with the answer written after it, and
     with the foil.
 
@@ -30,6 +32,7 @@ class Readout:
         positions: where it is read, counted from the last prompt position `[run, term]`.
         weights: +1 for the answer, -1 for the foil, 0 where a run has fewer terms `[run, term]`.
         normalised: whether a score is a log-probability; a logit otherwise.
+        also: what counts as the first term's token, too `[run]`; None where nothing does.
     """
 
     clean: torch.Tensor
@@ -40,6 +43,7 @@ class Readout:
     positions: torch.Tensor
     weights: torch.Tensor
     normalised: bool
+    also: torch.Tensor | None = None
 
     @classmethod
     def of(cls, pairs: EncodedPairs) -> Readout:
@@ -59,6 +63,7 @@ class Readout:
             positions=torch.zeros(count, 2, dtype=torch.long, device=device),
             weights=torch.tensor([1.0, -1.0], device=device).expand(count, 2),
             normalised=False,
+            also=pairs.also,
         )
 
     @property
@@ -91,6 +96,9 @@ class Readout:
 
         normed = anatomy.final_norm(residual)
         tokens, positions = self.tokens[runs], self.positions[runs]
+        if self.also is not None:
+            tokens = torch.cat([tokens, self.also[runs, None]], dim=1)
+            positions = torch.cat([positions, positions[:, :1]], dim=1)
         if self.normalised:
             scores = torch.log_softmax(anatomy.logits(normed).float(), dim=-1)
             rows = torch.arange(len(runs), device=runs.device)[:, None]
@@ -99,6 +107,8 @@ class Readout:
             # The logits of the few tokens that are asked for; the head's other rows are not read.
             few, where = torch.unique(tokens, return_inverse=True)
             found = anatomy.logits_of(normed[:, 0], few).float().gather(1, where)
+        if self.also is not None:
+            found = torch.cat([found[:, :1].logaddexp(found[:, -1:]), found[:, 1:-1]], dim=1)
         return (found * self.weights[runs]).sum(dim=1)
 
     def by_pair(self, scores: torch.Tensor) -> torch.Tensor:

@@ -14,7 +14,16 @@ if TYPE_CHECKING:
     from workbench.evaluate.benchmarks.benchmark import Benchmark, Predictions
     from workbench.tables import Result
 
-__all__ = ["BIAS", "NAMES", "SAFETY", "benchmark", "find_files", "of_kind", "published_predictions"]
+__all__ = [
+    "BIAS",
+    "LM_EVAL",
+    "NAMES",
+    "SAFETY",
+    "benchmark",
+    "find_files",
+    "of_kind",
+    "published_predictions",
+]
 
 # Each is a module of this package, imported when it is asked for.
 BIAS = ("bbq", "bold", "crows_pairs", "seat", "stereoset", "weat", "winobias", "winogender")
@@ -32,6 +41,9 @@ SAFETY = (
     "xstest",
 )
 NAMES = (*BIAS, *SAFETY)
+
+LM_EVAL = "lm-eval:"
+"""What a task of lm-eval's own begins with in a suite: its name is known to lm-eval alone."""
 
 # Where there is a reader of the authors' own format of predictions.
 _PREDICTIONS = {"bbq": "bbq_predictions", "crows_pairs": "crows_pairs", "stereoset": "stereoset"}

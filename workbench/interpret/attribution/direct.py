@@ -132,6 +132,11 @@ def _encoded(
             "this method reads the answer at one position, and these pairs were encoded with "
             'answers="sum"; encode them with answers="first".'
         )
+    if prompts.also is not None:
+        raise InputError(
+            "this method takes a logit apart, and in these pairs two texts count as the answer; "
+            "give pairs without also=."
+        )
     tokens: torch.Tensor = getattr(prompts, prompt)
     return tokens.tolist(), torch.stack([prompts.answers, prompts.foils], dim=1)
 

@@ -78,22 +78,36 @@ def steered(
 
 
 @contextmanager
-def ablated(model: Model, direction: Direction) -> Iterator[Model]:
+def ablated(model: Model, direction: Direction, *, share: float = 1.0) -> Iterator[Model]:
     """While this is entered, nothing in the model's residual stream points along the direction.
 
     Projected out at every layer and position, of what enters a layer and of what attention and MLP
     add. Everything else is as for `steered`.
 
+    Args:
+        model: a loaded model.
+        direction: measured on it.
+        share: of what points along the direction, taken away at each of these places; 0 changes
+            nothing.
+
     Raises:
-        InputError: for a direction of another model.
+        InputError: for a direction of another model, or a share that is not between 0 and 1.
+        ModelError: for a model without these sites.
     """
     direction.require(model)
-    with edited(model, _removal(model, direction)):
-        yield _marked(model, f"without {direction.name}", direction.site, direction.unit)
+    if not 0 <= share <= 1:
+        raise InputError(f"got the share {share}; expected one from 0 to 1.")
+    if share == 0:
+        yield model
+        return
+    part = "" if share == 1 else f"{share:.0%} of "
+    with edited(model, _removal(model, direction, share)):
+        vector = direction.unit * share
+        yield _marked(model, f"without {part}{direction.name}", direction.site, vector)
 
 
 def _removal(
-    model: Model, direction: Direction
+    model: Model, direction: Direction, share: float
 ) -> dict[Site, Callable[[torch.Tensor], torch.Tensor]]:
     """The edits that project a direction out of everything that is written to the stream."""
     unit = direction.unit
@@ -102,7 +116,7 @@ def _removal(
         along = unit.to(value.device)
         # Rounded once, and not at each step: half precision keeps what it can.
         exact = value.float()
-        return (exact - (exact @ along)[..., None] * along).to(value.dtype)
+        return (exact - share * (exact @ along)[..., None] * along).to(value.dtype)
 
     layers = range(model.n_layers)
     sites = [Site(name, at) for at in layers for name in ("resid_pre", "attn_out", "mlp_out")]
