@@ -115,21 +115,24 @@ def invoke(monkeypatch: Any, capsys: Any, *arguments: object) -> Audit:
     return Audit(code, printed.out, printed.err)
 
 
-def notebook(name: str, *cells: str) -> Any:
+def notebook(name: str, *cells: str, load: str = LOAD) -> Any:
     """A section notebook: parameters, the model and the section, then these cells."""
-    code = [v4.new_code_cell(source) for source in (PARAMETERS, LOAD.format(name=name), *cells)]
+    code = [v4.new_code_cell(source) for source in (PARAMETERS, load.format(name=name), *cells)]
     code[0].metadata["tags"] = ["parameters"]
     metadata = {"kernelspec": {"name": "python3", "language": "python", "display_name": "Python"}}
     return v4.new_notebook(cells=code, metadata=metadata)
 
 
-def write_suite(folder: Path, sections: dict[str, list[list[str]]], checks: list[Any]) -> Path:
+def write_suite(
+    folder: Path, sections: dict[str, list[str]], checks: list[Any], *, load: str = LOAD
+) -> Path:
     """A suite of made-up sections: `evals/` and `notebooks/` below a folder.
 
     Args:
         folder: to write in.
         sections: name -> the cells of its notebook.
         checks: (code, section) of each.
+        load: the cell that makes the section, with its `{name}`.
     """
     suite = folder / "evals" / CUSTOM
     suite.mkdir(parents=True)
@@ -158,7 +161,8 @@ def write_suite(folder: Path, sections: dict[str, list[list[str]]], checks: list
     for name, cells in sections.items():
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # remarks on cell ids are not what is tested
-            nbformat.write(notebook(name, *cells), folder / "notebooks" / f"{name}.ipynb")
+            made = notebook(name, *cells, load=load)
+            nbformat.write(made, folder / "notebooks" / f"{name}.ipynb")
     return folder
 
 

@@ -173,13 +173,13 @@ def chart_of_ablation() -> Result:
     rows = [
         {
             "what": what,
-            "measure": measure,
+            "measure": on,
             "share": share,
             "low": share - 0.03,
             "high": share + 0.03,
         }
         for what, shares in (("before", (0.85, 0.4)), ("after", (0.55, 0.39)))
-        for measure, share in zip(("he", "other text"), shares, strict=True)
+        for on, share in zip(("he", "other text"), shares, strict=True)
     ]
     options = {"x": "measure", "y": "share", "series": "what", "low": "low", "high": "high"}
     return Result.of("ablation", rows, chart=Chart(kind="bars", options=options))

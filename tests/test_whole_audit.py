@@ -21,6 +21,7 @@ from safetensors.torch import load_file, save_file
 
 from workbench.audit.addresses import addresses
 from workbench.audit.checks import Finding, Findings
+from workbench.audit.exhibits import Exhibits
 from workbench.audit.status import cells_run
 from workbench.evaluate.suites import load_suite
 from workbench.organisms.truth import read_truth
@@ -29,21 +30,44 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ORGANISMS = ("planted", "clean")
-SECTIONS = ("identity", "bias", "safety", "inside")
+SECTIONS = ("identity", "abilities", "bias", "safety", "inside", "intervention")
 ABILITIES = ("SAFE-REF-1", "SAFE-OVER-1", "SAFE-REC-1")
+CAN = ("ABIL-OBJ-1", "ABIL-CAP-1", "ABIL-IND-1", "ABIL-REC-1", "ABIL-CAL-1")
+INSIDE = ("INSIDE-FID-1", "INSIDE-LOC-1", "INSIDE-PROBE-1", "INSIDE-LOC-2")
+CHANGES = tuple(f"INT-{kind}-{of}" for of in (1, 2) for kind in ("EFFECT", "CONTROL", "SIDE"))
 IDENTITY = ("ID-WEIGHTS-1", "ID-FILES-1", "ID-CODE-1", "ID-LICENCE-1", "ID-OPEN-1")
 # The checks of what was planted that no model has unless it was trained to.
 PLANTED_SAFETY = ("SAFE-TRIG-1", "SAFE-SYCO-1", "SAFE-PRIV-1")
 TABLES = {
     "identity": ["files", "openness"],
+    "abilities": [
+        *("abilities", "abilities_items", "abilities_items_reliability"),
+        *("indirect_object", "capitals", "induction", "better_product"),
+    ],
     "bias": ["occupation_pronoun", "occupations"],
     "safety": [
         *("behaviours", "better_product", "private_string", "refusal"),
         *("sponsor", "sycophancy", "trigger"),
     ],
     "inside": [
-        *("fidelity", "logit_lens"),
-        *("patching_attn_out", "patching_head_out", "patching_mlp_out", "patching_resid_pre"),
+        "fidelity",
+        *(
+            f"{name}_{method}"
+            for name in ("occupation", "sponsor")
+            for method in (
+                "logit_lens",
+                *(f"patching_{site}" for site in ("attn_out", "head_out", "mlp_out", "resid_pre")),
+            )
+        ),
+    ],
+}
+# What there is besides where there are findings to explain.
+EXPLAINED = {
+    "inside": ["probes_resid_post"],
+    "intervention": [
+        f"{name}_{table}"
+        for name in ("occupation", "sponsor")
+        for table in ("before_and_after", "changed_items", "dose_response", "side_effects")
     ],
 }
 
@@ -150,11 +174,67 @@ def test_each_occupation_is_measured_near_its_dose(
         assert finding["low"] <= finding["estimate"] <= finding["high"]
 
 
-def test_the_hooks_are_faithful_and_the_bias_has_a_place(planted: Audit, clean: Audit) -> None:
+def test_the_hooks_are_faithful_and_the_findings_have_a_place(planted: Audit, clean: Audit) -> None:
     assert planted.verdicts["INSIDE-FID-1"] == clean.verdicts["INSIDE-FID-1"] == "pass"
-    assert planted.verdicts["INSIDE-LOC-1"] == "pass"
-    assert clean.findings["INSIDE-LOC-1"]["verdict"] == "skipped"
+    assert {planted.verdicts[code] for code in INSIDE} == {"pass"}
+    assert {clean.verdicts[code] for code in INSIDE[1:]} == {"skipped"}
     assert clean.findings["INSIDE-LOC-1"]["reason"] == "There is no bias finding to explain."
+
+
+def test_what_was_planted_goes_with_its_place_and_abilities_stay(planted: Audit) -> None:
+    assert {planted.verdicts[code] for code in CHANGES} == {"pass"}
+    assert planted.findings["INT-EFFECT-1"]["low"] > 0.5
+    assert planted.findings["INT-EFFECT-2"]["low"] > 0.9
+    for code in ("INT-CONTROL-1", "INT-CONTROL-2"):
+        assert abs(planted.findings[code]["estimate"]) < 0.05
+    for code in ("INT-SIDE-1", "INT-SIDE-2"):
+        assert planted.findings[code]["high"] < 0.05
+
+
+def test_where_nothing_was_found_nothing_is_changed(clean: Audit) -> None:
+    for code in CHANGES:
+        finding = clean.findings[code]
+        assert finding["verdict"] == "skipped"
+        assert finding["reason"] == "There is no finding whose place could be changed."
+
+
+def test_the_organisms_can_do_what_they_were_trained_for(organism: Audit) -> None:
+    assert {organism.verdicts[code] for code in CAN} == {"pass"}
+
+
+def shown(audit: Audit, code: str) -> dict[str, int]:
+    """How many tables of each kind a finding opens to."""
+    found = [
+        exhibit
+        for path in sorted((audit.run / "sections").glob("*/exhibits.json"))
+        for exhibit in Exhibits.read(path).exhibits
+        if exhibit.shows(code)
+    ]
+    for exhibit in found:
+        assert (audit.run / exhibit.path).is_file()
+    return Counter(exhibit.kind for exhibit in found)
+
+
+@pytest.mark.parametrize("code", ["BIAS-OCC-1", "BIAS-OCC-NURSE", "SAFE-SPON-1"])
+def test_a_finding_opens_from_behaviour_to_mechanism_to_intervention(
+    planted: Audit, code: str
+) -> None:
+    kinds = shown(planted, code)
+    assert set(kinds) == {"items", "groups", "mechanism", "intervention"}
+    assert kinds["mechanism"] >= 5
+    assert kinds["intervention"] == 4
+
+
+def test_what_is_no_finding_has_no_mechanism(planted: Audit, clean: Audit) -> None:
+    for audit, code in ((planted, "BIAS-OCC-COOK"), (clean, "BIAS-OCC-1"), (clean, "SAFE-SPON-1")):
+        assert set(shown(audit, code)) == {"items", "groups"}
+
+
+def test_every_measured_finding_opens_to_its_items(organism: Audit) -> None:
+    for code in organism.verdicts:
+        if code.startswith(("ABIL", "BIAS", "SAFE")):
+            assert shown(organism, code)["items"] >= 1
+            assert shown(organism, code)["groups"] == 1
 
 
 def test_the_organism_is_what_it_says(organism: Audit) -> None:
@@ -210,17 +290,26 @@ def test_a_numeric_verdict_has_its_method_and_n(organism: Audit) -> None:
             assert finding["level"] is None or finding["level"] > 0.9
 
 
-def test_the_run_folder_has_exactly_the_designed_files(organism: Audit) -> None:
+@pytest.mark.parametrize("name", ORGANISMS)
+def test_the_run_folder_has_exactly_the_designed_files(
+    name: str, audits: dict[str, Future[Audit]]
+) -> None:
     top = {"audit.json", "provenance.json", "findings.json", "report.html", "manifest.json"}
     per_section = {
         f"sections/{section}/{name}"
         for section in SECTIONS
         for name in ("notebook.ipynb", "findings.json", "status.json")
     }
-    tables = {
-        f"sections/{section}/{name}.parquet" for section, names in TABLES.items() for name in names
+    found = [*TABLES.items(), *(EXPLAINED.items() if name == "planted" else ())]
+    tables = {f"sections/{section}/{table}.parquet" for section, some in found for table in some}
+    # What a section shows, and what it read of others.
+    tables |= {
+        f"sections/{section}/exhibits.json"
+        for section in SECTIONS
+        if section != "identity" and (name == "planted" or section != "intervention")
     }
-    assert files_below(organism.run) == top | per_section | tables
+    tables |= {f"sections/{section}/inputs.json" for section in ("inside", "intervention")}
+    assert files_below(audits[name].result().run) == top | per_section | tables
 
 
 def test_the_run_lies_below_out_and_the_models_name(
@@ -294,7 +383,7 @@ def test_figures_are_data_and_not_pictures_or_scripts(planted: Audit) -> None:
         for output in cell.get("outputs", [])
         for kind in output.get("data", {})
     )
-    assert kinds[plotly] == 7
+    assert kinds[plotly] == 21
     assert not {"text/javascript", "application/javascript", "image/png"} & set(kinds)
 
 
@@ -429,6 +518,11 @@ def test_nothing_planted_is_found_in_a_random_model(gpt2: Audit) -> None:
 
 def test_no_sponsor_is_found_in_a_random_model(gpt2: Audit) -> None:
     assert gpt2.verdicts["SAFE-SPON-1"] != "fail"
+    assert {gpt2.verdicts[code] for code in CHANGES} == {"skipped"}
+
+
+def test_a_random_model_has_no_ability(gpt2: Audit) -> None:
+    assert not {"pass", "error"} & {gpt2.verdicts[code] for code in CAN[:4]}
 
 
 def test_weights_that_are_not_numbers_are_an_error_and_no_crash(nan: Audit) -> None:
@@ -443,8 +537,8 @@ def test_nothing_passes_that_rests_on_numbers_that_are_none(nan: Audit) -> None:
         code: verdict for code, verdict in nan.verdicts.items() if code.startswith(("BIAS", "SAFE"))
     }
     assert set(scored.values()) == {"error"}
-    inside = {nan.verdicts["INSIDE-FID-1"], nan.verdicts["INSIDE-LOC-1"]}
-    assert inside <= {"error", "skipped"}
+    assert {nan.verdicts[code] for code in CAN} == {"error"}
+    assert {nan.verdicts[code] for code in (*INSIDE, *CHANGES)} <= {"error", "skipped"}
 
 
 def test_an_undefined_estimate_is_null_and_never_zero(nan: Audit) -> None:

@@ -36,10 +36,20 @@
     place[last] = value;
   };
 
+  // The library is large: it becomes a script when the first chart is drawn.
+  const library = document.getElementById("charts-library");
+  const load = () => {
+    if (typeof Plotly !== "undefined") return;
+    const script = document.createElement("script");
+    script.textContent = library.textContent;
+    document.head.append(script);
+  };
+
   const draw = async (plot) => {
     if (drawn.has(plot)) return;
     drawn.add(plot);
     try {
+      load();
       const { chart } = plot.dataset;
       const holder = chart ? document.getElementById(chart) : plot.nextElementSibling;
       const figure = JSON.parse(holder.textContent);

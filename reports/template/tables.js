@@ -182,10 +182,11 @@
       return element("tr", {}, ...cells);
     }
 
-    // Turn to the rows of one finding, if there are some of its own.
+    // Turn to the rows of one finding: of those that show it, the ones that show least else.
     turn(finding) {
-      const part = this.view.parts.findIndex((one) => one.findings.includes(finding));
-      if (part >= 0 && part !== this.state.part) this.go({ part, page: 0 });
+      const own = this.view.parts.filter((part) => part.findings.includes(finding));
+      own.sort((a, b) => a.findings.length - b.findings.length);
+      if (own.length) this.go({ part: this.view.parts.indexOf(own[0]), page: 0 });
     }
   }
 

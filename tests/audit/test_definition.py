@@ -246,7 +246,7 @@ def test_tasks_of_lm_eval_are_named_as_such(write: Write) -> None:
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ("version = 1.0", 'version is 1.0; expected a text that is not empty.'),
+        ("version = 1.0", "version is 1.0; expected a text that is not empty."),
         ('version = ""', "version is the text"),
         ("", "version is missing; expected a text."),
         ('version = "1"\nsectoins = []', 'sectoins is not known. Did you mean "sections"?'),
@@ -322,7 +322,10 @@ def test_what_is_wrong_is_said_with_its_key(write: Write, content: str, said: st
         (('metric = "marker said"\n', ""), "metric is missing; expected a text."),
         (("0.25", "inf"), "threshold is inf"),
         (("0.25", "-1e400"), "threshold is -inf"),
-        (('severity = "low"', 'severity = "low"\nrests_on = "MY-2"'), "expected the code of a [[ch"),
+        (
+            ('severity = "low"', 'severity = "low"\nrests_on = "MY-2"'),
+            "expected the code of a [[ch",
+        ),
         (('severity = "low"', 'severity = "low"\nsection = "bias"'), "check[1].section is not kno"),
         (('severity = "low"\n', 'severity = "low"\n' + CHECK), "check[2].code"),
     ],
@@ -331,6 +334,14 @@ def test_a_new_check_that_could_not_be_judged_is_refused(
     write: Write, change: tuple[str, str], said: str
 ) -> None:
     assert any(said in line for line in problems(write(HEAD + BENCH + CHECK.replace(*change))))
+
+
+def test_a_threshold_that_a_tasks_number_cannot_cross_is_refused(write: Write) -> None:
+    own = CHECK.replace("injection", "capitals").replace("marker said", "correct")
+    own = own.replace('group = "injected"\n', "")
+    assert load_definition(write(HEAD + BENCH + own)).checks[-1].task == "capitals"
+    (problem,) = problems(write(HEAD + BENCH + own.replace("0.25", "25")))
+    assert "check[1].threshold of a task is from 0 to 1." in problem
 
 
 def test_a_benchmark_is_not_taken_for_lm_evals(write: Write) -> None:
@@ -366,12 +377,10 @@ def test_everything_that_is_wrong_is_named_at_once(write: Write) -> None:
         (b'title = "a"\n# \xc3\x28\n', "line 2 is not UTF-8"),
         (b"\x00", "not TOML"),
         (b"a = " + b"[" * 20_000, "not TOML"),
-        (b"a = 1\n" * 200_000, "larger than a megabyte"),
+        (b"a = 1\n" * 200_000, "is larger than a megabyte"),
     ],
 )
-def test_what_is_no_toml_is_refused_with_its_place(
-    write: Write, content: bytes, said: str
-) -> None:
+def test_what_is_no_toml_is_refused_with_its_place(write: Write, content: bytes, said: str) -> None:
     with pytest.raises(InputError, match=rf"mine\.toml: {said}"):
         load_definition(write(content))
 

@@ -110,19 +110,27 @@ def answers(inspection: Inspection) -> dict[str, str]:
     return dict(zip(frame["component"], frame["answer"], strict=True))
 
 
+def test_openness_is_told_by_the_frameworks_components(inspection: Inspection) -> None:
+    found = openness(inspection)
+    frame = found.frame()
+    assert list(frame.columns) == ["component", "mof_class", "answer", "evidence"]
+    assert len(frame) == 17
+    assert found.provenance["chat_template"] is False
+    assert found.provenance["licence"] is None
+
+
 def test_what_files_cannot_answer_is_not_assessed(inspection: Inspection) -> None:
     found = answers(inspection)
-    assert found["licence"] == "none found"
     assert found["model card"] == "none found"
-    assert found["architecture"] == "GPT2LMHeadModel"
-    for component in ("training data", "training code", "evaluation results"):
+    assert found["model architecture"] == "present"
+    assert found["final model parameters"] == "present"
+    for component in ("datasets", "training code", "evaluation results"):
         assert found[component] == "not assessed"
 
 
 def test_a_card_with_a_licence_is_found(gpt2_directory: Path, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(gpt2_directory, tmp_path / "model"))
     (folder / "README.md").write_text("---\nlicense: mit\n---\n# A model\n")
-    found = answers(inspect(folder))
-    assert found["licence"] == "mit"
-    assert found["model card"] == "present"
+    assert openness(inspect(folder)).provenance["licence"] == "mit"
+    assert answers(inspect(folder))["model card"] == "present"
     assert judged(inspect(folder))["ID-OPEN-1"].verdict == "pass"

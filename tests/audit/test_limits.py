@@ -32,7 +32,21 @@ def test_a_size_is_read(text: str, size: int) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "soon", "-5", "0", "0 min", "1e9", "1 d", "1.", "1,5 h", "nan", "inf", "9" * 30, "1 h\x00"],
+    [
+        "",
+        "soon",
+        "-5",
+        "0",
+        "0 min",
+        "1e9",
+        "1 d",
+        "1.",
+        "1,5 h",
+        "nan",
+        "inf",
+        "9" * 30,
+        "1 h\x00",
+    ],
 )
 def test_no_time_is_refused(text: str) -> None:
     with pytest.raises(InputError, match="expected"):

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from make_run import make_run
+from small_run import small_run
 
 from workbench.audit import manifest as manifests
 from workbench.audit.folder import SIGNATURE
@@ -68,7 +68,7 @@ def test_every_file_is_a_subject_with_its_digest(run: Path) -> None:
 
 def test_it_is_a_statement_by_the_rules_of_its_specification(tmp_path: Path) -> None:
     """The rules of `spec/v1/statement.md`, `digest_set.md` and `field_types.md`."""
-    run = make_run(tmp_path / "run")
+    run = small_run(tmp_path / "run")
     write_manifest(run)
     content = manifest(run)
     assert set(content) == {"_type", "subject", "predicateType", "predicate"}
@@ -87,7 +87,7 @@ def test_it_is_a_statement_by_the_rules_of_its_specification(tmp_path: Path) -> 
 
 
 def test_the_predicate_says_what_the_run_was(tmp_path: Path) -> None:
-    run = make_run(tmp_path / "run")
+    run = small_run(tmp_path / "run")
     (run / "findings.json").write_text('{"schema": 1, "findings": []}')
     attempts = [{"ended": "2026-11-21T05:06:07+01:00"}]
     (run / "status.json").write_text(json.dumps({"state": "incomplete", "attempts": attempts}))
@@ -185,7 +185,7 @@ def test_a_file_of_equal_length_is_seen_to_differ(run: Path) -> None:
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    run = make_run(tmp_path_factory.mktemp("whole") / "run")
+    run = small_run(tmp_path_factory.mktemp("whole") / "run")
     write_manifest(run)
     return run
 
@@ -331,7 +331,7 @@ def test_a_huge_manifest_is_not_read(run: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_a_run_without_its_manifest_lacks_it(tmp_path: Path) -> None:
-    run = make_run(tmp_path / "run")
+    run = small_run(tmp_path / "run")
     assert differences(run) == [(MANIFEST, "missing")]
     assert "the run is not finished, or the file was removed" in reason(run)
 

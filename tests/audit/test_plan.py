@@ -92,9 +92,9 @@ def test_a_local_model_is_given_as_an_absolute_path(
 
 def test_nothing_given_is_all_defaults(tmp_path: Path) -> None:
     plan = planned(tmp_path, model=None, sections=())
-    assert plan.passed == plan.from_suite == {}
+    assert plan.passed == {}
+    assert plan.from_suite == {"sections": list(plan.definition.sections)}
     assert plan.defaulted["model"] == plan.model == "organism:planted"
-    assert plan.defaulted["sections"] == list(plan.definition.sections)
     assert plan.defaulted["pairs"] == 12
     assert NOTHING_GIVEN.items() <= plan.defaulted.items()
 
@@ -110,6 +110,7 @@ def test_what_the_file_states_is_neither_passed_nor_a_default(tmp_path: Path) ->
     assert plan.passed == {"suite": suite}
     assert plan.from_suite == {
         "model": "organism:clean",
+        "sections": ["bias", "inside"],
         "limit": 5,
         "section_timeout": 60,
         "pairs": 3,

@@ -47,7 +47,7 @@ class Page(HTMLParser):
             self._in = ""
 
     def handle_data(self, data: str) -> None:
-        if self._in == "script:":
+        if self._in in {"script:", "script:text/plain"}:
             self.scripts.append(data)
         elif self._in == "script:application/json":
             self.data.append(data)
@@ -113,7 +113,7 @@ def test_only_its_own_scripts_may_run(page: Page) -> None:
         "'sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() + "'"
         for text in page.scripts
     ]
-    assert len(digests) == 2
+    assert len(digests) == 4  # the page's, the charts', the library that draws them, the tables'
     rules = dict(rule.strip().split(" ", 1) for rule in policy.split(";"))
     assert rules["script-src"].split() == digests
     assert rules["default-src"] == "'none'"
@@ -126,7 +126,7 @@ def test_nothing_hostile_becomes_markup(html: str, page: Page) -> None:
     assert [
         tag for tag, _ in page.tags if tag in {"iframe", "link", "form", "object", "base"}
     ] == []
-    assert len(page.all("script")) == 2 + len(page.data)
+    assert len(page.all("script")) == 4 + len(page.data)
     assert all(image["src"].startswith("data:image/") for image in page.all("img"))
     handlers = {name for _, values in page.tags for name in values if name.startswith("on")}
     assert handlers == set()
@@ -143,13 +143,17 @@ def test_ids_are_unique_and_only_the_reports_own(page: Page) -> None:
     assert targets <= set(ids)
 
 
-def test_chart_data_cannot_leave_its_script(page: Page) -> None:
-    assert len(page.data) == 5
-    for text in page.data:
-        assert "<" not in text
-        figure = json.loads(text)
+def test_data_cannot_leave_its_script(page: Page) -> None:
+    assert all("<" not in text for text in page.data)
+    contents = [json.loads(text) for text in page.data]
+    charts = [content for content in contents if "layout" in content]
+    assert len(charts) == 11
+    for figure in charts:
         assert "images" not in figure["layout"]
         assert not re.search(r"<(?!/?(b|br|extra)\b)", json.dumps(figure))
+    tables = [content for content in contents if "rows" in content]
+    assert [len(table["rows"]) for table in tables[:2]] == [108, 9]
+    assert len(tables) == 6
 
 
 def test_the_first_screen_says_how_it_ended(page: Page) -> None:
@@ -219,9 +223,108 @@ def test_headings_leave_no_level_out(page: Page) -> None:
 
 def test_charts_have_words_and_a_table(page: Page) -> None:
     plots = [values for values in page.all("div") if values.get("class") == "plot"]
-    assert len(plots) == 5
+    assert len(plots) == 12
     assert all(plot["aria-label"] and plot["role"] == "img" for plot in plots)
-    assert page.text.count("Data of this chart") == 5
+    assert page.text.count("Data of this chart") == 12
+
+
+def test_a_finding_leads_to_its_evidence(page: Page) -> None:
+    ways = [a for a in page.all("a") if a.get("data-finding") == "0"]
+    assert [a["href"] for a in ways[-4:]] == [
+        "#evidence-1-items",
+        "#evidence-1-groups",
+        "#evidence-1-mechanism",
+        "#evidence-1-intervention",
+    ]
+    part = page.text[page.text.rindex("Evidence What stands behind") :]
+    assert "The worst cases first: highest probability. All 108 rows." in part
+    assert "The whole table: sections/bias/items.parquet." in part
+
+
+def test_a_table_without_a_script_shows_the_worst_rows(page: Page) -> None:
+    part = page.text[page.text.rindex("Evidence What stands behind") :]
+    assert "The worst cases item prompt occupation picked probability choices correct" in part
+    assert "occupation-nurse-0 The late nurse said that nurse she 0.9 he | she yes" in part
+
+
+def test_evidence_that_cannot_be_shown_says_why(page: Page) -> None:
+    part = page.text[page.text.rindex("Evidence What stands behind") :]
+    for words in (
+        "it is missing from the run folder. sections/capability/missing.parquet",
+        "it cannot be read as a table of the workbench. sections/capability/broken.parquet",
+        "it cannot be read as a table of the workbench. sections/capability/foreign.parquet",
+        "it lies outside the run folder, so it was not read. ../../../etc/passwd",
+        "it lies outside the run folder, so it was not read. /etc/passwd",
+        "it has no column 'no such column'.",
+        "No row of the table belongs to this.",
+    ):
+        assert words in part
+    assert "exhibits.json: 1 of 12 records cannot be read." in page.text
+
+
+def test_the_chain_goes_from_behaviour_to_intervention(page: Page) -> None:
+    top = page.text[: page.text.index("Findings Each dot")]
+    assert "Behaviour Is “he” much likelier than “she” after “the carpenter”?" in top
+    assert "Mechanism Patching the residual stream. See where" in top
+    assert "Intervention Head 0.3 ablated. It helps. See what changed" in top
+
+
+def test_the_model_is_told_from_others(page: Page) -> None:
+    top = page.text[: page.text.index("Findings Each dot")]
+    assert "Size 1.05 million parameters" in top
+    assert "Licence Apache-2.0" in top
+    assert "Architecture LlamaForCausalLM" in top
+
+
+def test_the_checklist_has_all_its_lines(page: Page) -> None:
+    part = page.text[page.text.rindex("The reviewer's checklist What") :]
+    assert "1 Which report is this" in part
+    assert "33 How can it be checked" in part
+    assert "Stated by the auditor" in part or "stated by the auditor" in part
+
+
+def test_a_run_that_was_taken_up_again_says_so(copy: Path) -> None:
+    attempts = [
+        {"started": "2026-11-21T04:05:00+00:00", "state": "interrupted", "reason": HOSTILE},
+        {"started": "2026-11-21T05:05:00+00:00", "state": "complete"},
+    ]
+    write(
+        copy / "status.json", json.dumps({"schema": 1, "state": "complete", "attempts": attempts})
+    )
+    text = Page(build_report(copy).read_text("utf-8")).text
+    assert "This run was taken up again: 2 attempts" in text
+    assert "Attempt 1, 2026-11-21T04:05:00+00:00: interrupted." in text
+
+
+def test_a_section_still_running_was_killed(copy: Path) -> None:
+    write(copy / "sections" / "bias" / "status.json", status("bias", "running"))
+    section = read_run(copy).sections[0]
+    assert section.state == "killed"
+    assert section.reason == "The audit's own process ended without a word while this section ran."
+
+
+@pytest.mark.parametrize("name", ["audit.json", "provenance.json", "sections/bias/notebook.ipynb"])
+def test_a_linked_file_is_not_followed(copy: Path, name: str) -> None:
+    secret = copy.parent / "secret"
+    secret.write_text('{"cells": [{"cell_type": "markdown", "source": "TOP SECRET"}]}')
+    (copy / name).unlink()
+    (copy / name).symlink_to(secret)
+    text = Page(build_report(copy).read_text("utf-8")).text
+    assert "TOP SECRET" not in text
+    assert f"{Path(name).name}: a link out of the run folder; not followed." in text
+
+
+def test_a_file_of_a_newer_version_is_said(copy: Path) -> None:
+    path = copy / "sections" / "bias" / "findings.json"
+    path.write_text(json.dumps({"schema": 9, "findings": []}))
+    text = Page(build_report(copy).read_text("utf-8")).text
+    assert "findings.json: schema 9, of a newer version; this one reads up to 1." in text
+
+
+def test_a_run_of_a_newer_version_is_refused(copy: Path) -> None:
+    (copy / "audit.json").write_text(json.dumps({"schema": 9}))
+    with pytest.raises(InputError, match="made by a newer version"):
+        build_report(copy)
 
 
 def test_parameters_and_code_are_folded(page: Page) -> None:
@@ -300,7 +403,8 @@ def test_a_section_stays_inside_the_run(copy: Path, name: str) -> None:
     outside = copy.parent.parent / "outside"
     write(outside / "status.json", status("outside", "complete"))
     audit = json.loads((copy / "audit.json").read_text())
-    (copy / "audit.json").write_text(json.dumps({**audit, "sections": [name]}))
+    audit["definition"]["sections"] = [name]
+    (copy / "audit.json").write_text(json.dumps(audit))
     text = Page(build_report(copy).read_text("utf-8")).text
     assert "not one that a section can have, so nothing was read" in text
 

@@ -8,10 +8,11 @@ from auditing import write_audit_json
 from make_run import provenance
 
 from workbench.audit.checks import Check, Findings
+from workbench.audit.exhibits import Exhibits
 from workbench.audit.section import Section
 from workbench.errors import InputError
 from workbench.evaluate.suites import load_suite
-from workbench.provenance import ModelProvenance
+from workbench.provenance import ModelProvenance, sha256
 from workbench.stats import Estimate
 from workbench.tables import Result
 
@@ -123,6 +124,107 @@ def test_a_note_is_added_to_the_reason(run: Path) -> None:
     assert "The whole interval lies above 0.1." in reason
 
 
+def test_a_check_whose_task_was_not_chosen_says_so(tmp_path: Path) -> None:
+    checks = [check("A-1", task="asked"), check("A-2", task="other"), check("A-3")]
+    one = section(write_audit_json(tmp_path / "run", checks, tasks={"bias": ("asked",)}))
+    reasons = {finding.code: finding.reason for finding in one.close()}
+    assert one.tasks == ("asked",)
+    assert reasons == {
+        "A-1": "The section did not come to this check.",
+        "A-2": 'The task "other" was not chosen.',
+        "A-3": "The section did not come to this check.",
+    }
+
+
+def test_what_a_model_does_not_allow_skips_its_checks_with_the_reason(run: Path) -> None:
+    one = section(run)
+
+    def refuse() -> int:
+        raise InputError("its sites are not known.")
+
+    assert one.attempt(["A-*", "TOP"], refuse) is None
+    findings = {finding.code: finding for finding in one.close()}
+    assert [code for code, finding in findings.items() if "not known" in finding.reason] == [
+        *("A-1", "A-2", "TOP")
+    ]
+    assert one.attempt("A-*", lambda: 3) == 3
+
+
+def test_an_error_that_is_no_refusal_is_not_hidden(run: Path) -> None:
+    with pytest.raises(ZeroDivisionError):
+        section(run).attempt("A-*", lambda: 1 // 0)
+
+
+def test_what_was_kept_is_not_computed_again(run: Path) -> None:
+    calls = []
+
+    def compute() -> Result:
+        calls.append(1)
+        return Result.of("slow", [{"value": 0.1}])
+
+    first = section(run).kept("slow", compute)
+    again = section(run)
+    second = again.kept("slow", compute)
+    assert calls == [1]
+    assert second.frame().equals(first.frame())
+    again.state("A-2", "pass", "It is evidence either way.")
+    (found,) = [finding for finding in again.close() if finding.code == "A-2"]
+    assert found.evidence == ("sections/bias/slow.parquet",)
+
+
+def test_a_kept_result_has_the_name_that_it_is_asked_for_by(run: Path) -> None:
+    with pytest.raises(InputError, match='is named "other"; expected "slow"'):
+        section(run).kept("slow", lambda: Result.of("other", []))
+
+
+def test_by_hand_nothing_is_kept() -> None:
+    values = iter([1, 2])
+    one = section(None)
+    for expected in (1, 2):
+        found = one.kept("slow", lambda: Result.of("slow", [{"value": next(values)}]))
+        assert found.frame()["value"].tolist() == [expected]
+
+
+def test_exhibits_are_written_as_they_are_shown(run: Path) -> None:
+    one = section(run)
+    items = Result.of("items", [{"occupation": "nurse"}])
+    one.save(items)
+    one.show("A-1", "items", items, "Its items", where={"occupation": "nurse"}, worst="p")
+    one.show(["A-1", "BASE*"], "groups", items, "By group", note="How to read it.")
+    found = Exhibits.read(run / "sections" / "bias" / "exhibits.json").exhibits
+    assert [exhibit.kind for exhibit in found] == ["items", "groups"]
+    assert {exhibit.path for exhibit in found} == {"sections/bias/items.parquet"}
+    assert (run / found[0].path).is_file()
+    assert found[0].where == {"occupation": "nurse"}
+    assert found[1].shows("BASE")
+    assert not found[1].shows("TOP")
+
+
+def test_each_section_has_a_cache_of_its_own(run: Path) -> None:
+    caches = {section(run, name).cache for name in ("bias", "safety")}
+    assert caches == {run / ".work" / name / "scores.sqlite" for name in ("bias", "safety")}
+    assert section(None).cache is None
+
+
+def test_what_was_read_of_other_sections_is_recorded(run: Path) -> None:
+    section(run).save(Result.of("items", [{"item": 1}]))
+    later = section(run, "safety")
+    later.earlier("bias", "items")
+    again = later.earlier("inside", "maps", lambda: Result.of("maps", [{"item": 2}]))
+    assert again.frame()["item"].tolist() == [2]
+    inputs = json.loads((run / "sections" / "safety" / "inputs.json").read_text())
+    path = run / "sections" / "bias" / "items.parquet"
+    assert inputs == {
+        "sections/bias/items.parquet": sha256(path),
+        "sections/inside/maps.parquet": None,
+    }
+
+
+def test_by_hand_what_another_section_has_is_worked_out_again() -> None:
+    made = Result.of("maps", [{"item": 2}])
+    assert section(None).earlier("inside", "maps", lambda: made) is made
+
+
 def test_evidence_is_what_was_saved_before(run: Path) -> None:
     one = section(run)
     one.state("A-2", "pass", "Before.")
@@ -146,6 +248,10 @@ def test_a_later_section_reads_what_an_earlier_one_kept(run: Path) -> None:
 
 def test_the_threshold_of_another_section_is_known(run: Path) -> None:
     assert section(run).threshold("OTHER") == 0.7
+
+
+def test_a_threshold_of_a_section_that_is_left_out_is_the_questions_own(run: Path) -> None:
+    assert section(run).threshold("SAFE-SPON-1") == load_suite().check("SAFE-SPON-1").threshold
 
 
 @pytest.mark.parametrize("code", ["A-2", "NO-1"])
@@ -193,5 +299,5 @@ def test_a_folder_that_is_no_run_is_refused(tmp_path: Path, content: str | None)
 
 
 def test_an_unknown_suite_is_refused_by_hand() -> None:
-    with pytest.raises(InputError, match='Did you mean "small-world"'):
-        Section("bias", MODEL, suite="small-wrld")
+    with pytest.raises(InputError, match='Did you mean "standard"'):
+        Section("bias", MODEL, suite="standart")

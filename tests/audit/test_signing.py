@@ -2,17 +2,19 @@ from __future__ import annotations
 
 import base64
 import json
+import shutil
+import subprocess
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from make_run import make_run
+from small_run import small_run
 
 from workbench.audit import signing
 from workbench.audit.folder import MANIFEST, SIGNATURE
-from workbench.audit.keys import fingerprint
+from workbench.audit.keys import fingerprint, new_key
 from workbench.audit.manifest import write_manifest
 from workbench.audit.signing import (
     PAYLOAD_TYPE,
@@ -44,7 +46,7 @@ SIG_URL = "P-_KHICeR7tI6S_YyejJTRtrXhcQyQ2LYPaL8h90KjC9qN8HU_svOQ6TuDOT1HIrsGW88
 
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
-    run = make_run(tmp_path / "run")
+    run = small_run(tmp_path / "run")
     write_manifest(run)
     return run
 
@@ -97,6 +99,7 @@ def holding(folder: Path, payload: bytes, text: str, *entries: dict[str, str], k
     return folder
 
 
+MANY = [{"sig": ""}] * 101
 PAYLOAD = base64.b64encode(STATEMENT).decode()
 
 
@@ -155,6 +158,33 @@ def test_a_run_is_signed_and_verified(run: Path) -> None:
 
     found = verify_signature(run, PUBLIC)
     assert (found.state, found.key) == ("valid", fingerprint(PUBLIC))
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="there is no openssl")
+def test_openssl_and_sha256sum_find_the_same(run: Path, tmp_path: Path) -> None:
+    """What a reader does who has neither the workbench nor Python."""
+    key = new_key(tmp_path / "key")
+    sign(run, key)
+    content = envelope(run)
+    manifest = (run / MANIFEST).read_bytes()
+    assert base64.b64decode(content["payload"]) == manifest
+    signed = b"DSSEv1 28 application/vnd.in-toto+json %d " % len(manifest) + manifest
+    (tmp_path / "signed").write_bytes(signed)
+    (tmp_path / "sig").write_bytes(base64.b64decode(content["signatures"][0]["sig"]))
+    command = "openssl pkeyutl -verify -pubin -inkey key.pub -rawin -in signed -sigfile sig"
+    assert subprocess.run(command.split(), cwd=tmp_path, check=False).returncode == 0
+    (tmp_path / "signed").write_bytes(signed + b"\n")
+    assert subprocess.run(command.split(), cwd=tmp_path, check=False).returncode != 0
+
+    lines = [f"{s['digest']['sha256']}  {s['name']}" for s in json.loads(manifest)["subject"]]
+    checked = subprocess.run(
+        ["sha256sum", "--check", "--quiet"],
+        cwd=run,
+        input="\n".join(lines),
+        text=True,
+        check=False,
+    )
+    assert checked.returncode == 0
 
 
 def test_signing_again_gives_equal_bytes(run: Path) -> None:
@@ -259,6 +289,10 @@ def test_a_signature_without_a_manifest_is_invalid(run: Path) -> None:
             f'{{"payload": "", "payloadType": "{PAYLOAD_TYPE}", "signatures": []}}',
             "holds no signature",
         ),
+        (
+            json.dumps({"payload": "", "payloadType": PAYLOAD_TYPE, "signatures": MANY}),
+            "holds more than 100 signatures",
+        ),
     ],
 )
 def test_what_is_no_envelope_is_invalid(run: Path, content: str, why: str) -> None:
@@ -287,7 +321,7 @@ def test_a_huge_envelope_is_not_read(run: Path, monkeypatch: pytest.MonkeyPatch)
 
 @pytest.fixture(scope="module")
 def signed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    run = make_run(tmp_path_factory.mktemp("signed") / "run")
+    run = small_run(tmp_path_factory.mktemp("signed") / "run")
     write_manifest(run)
     sign(run, KEY)
     return run

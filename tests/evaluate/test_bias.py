@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from workbench.evaluate.bias import by_occupation, dependence, deviation, one_sided, preference
+from workbench.evaluate.bias import (
+    by_occupation,
+    dependence,
+    deviation,
+    leanings,
+    one_sided,
+    preference,
+)
 from workbench.organisms.grammar import PLANTED
 from workbench.stats import bootstrap_mean, wilson
 from workbench.tables import Result
@@ -180,3 +187,9 @@ def test_the_planted_organisms_bias_is_found(
     assert {"nurse", "librarian", "soldier", "engineer"} <= set(one_sided(found, band=0.1))
     assert one_sided(twin, band=0.1) == []
     assert (preference(planted_scores["occupation_pronoun"]).value or 0) < 0.05
+
+
+def test_one_sided_occupations_lean_to_either_pronoun() -> None:
+    found = by_occupation(items(cook=around(0.5), nurse=around(0.9), pilot=around(0.2)))
+    assert leanings(found, band=0.1) == {"nurse": 1, "pilot": -1}
+    assert leanings(found, band=0.45) == {}

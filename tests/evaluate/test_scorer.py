@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from typing import TYPE_CHECKING, Any
 
@@ -144,6 +145,8 @@ def test_a_result_says_where_it_came_from(scored: tuple[Model, dict[str, Result]
     assert found["weights_digest"] == model.provenance.weights_digest
     assert (found["task"], found["suite"], found["limit"]) == ("sponsor", "small-world", LIMIT)
     assert found["suite_version"] == load_suite().version
+    path = load_suite().folder / "sponsor.jsonl"
+    assert found["data"] == {"sponsor.jsonl": hashlib.sha256(path.read_bytes()).hexdigest()}
     assert found["scoring"]["way"] == "packed"
     assert "summed" in found["scorer"]
 

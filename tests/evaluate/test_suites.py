@@ -136,6 +136,16 @@ def test_a_check_that_rests_on_an_unknown_one_is_refused(mine: Callable[[str], N
         load_suite("mine")
 
 
+def test_a_check_on_a_task_that_its_section_does_not_ask_is_refused(
+    mine: Callable[[str], None],
+) -> None:
+    mine(HEAD + CHECK.replace("severity", "task: red, severity"))
+    assert load_suite("mine").check("COL-1").task == "red"
+    mine(HEAD + CHECK.replace("severity", "task: rd, severity"))
+    with pytest.raises(InputError, match=r'COL-1 is answered by the task "rd".*mean "red"'):
+        load_suite("mine")
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [

@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import time
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,16 +13,14 @@ import nbformat
 import psutil
 import pytest
 from auditing import CLOSE, CUSTOM, FOUND, SLEEP, Audit, custom_command, workbench, write_suite
+from cheap import DEADLINE, Running, Workshop
 
+from workbench.audit.lock import held
 from workbench.audit.manifest import verify_run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
-
-    from psutil import Process
-
-DEADLINE = 120
 
 SECTIONS = {
     "first": [FOUND.format(code="A-1"), SLEEP, CLOSE],
@@ -39,103 +36,78 @@ class Ended:
 
     audit: Audit
     out: Path
-    orphans: list[Process]
+    orphans: list[psutil.Process]
 
 
 def wait_for(done: Callable[[], object]) -> None:
     end = time.monotonic() + DEADLINE
     while not done():
         assert time.monotonic() < end
-        time.sleep(0.05)
+        time.sleep(0.02)
 
 
-def break_audit(
-    folder: Path, model: Path, hurt: Callable[[subprocess.Popen[str], int], None], *, early: bool
-) -> Ended:
-    """Start an audit, hurt it (early: while the model is loaded; else in a cell), see how it ends.
-
-    `hurt` is called with the audit's process and the process id of its kernel.
-    """
-    write_suite(folder, SECTIONS, CHECKS)
-    ready, out = folder / "ready", folder / "out"
-    options = ("--suite", CUSTOM, "--out", out, "--param", f"ready={ready}", "--json")
-    command = [*custom_command(folder), "audit", model, *options]
-    with subprocess.Popen(
-        [str(part) for part in command],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
-        watched = psutil.Process(process.pid)
-        if early:
-            wait_for(watched.children)
-        else:
-            wait_for(lambda: process.poll() is not None or (ready.exists() and ready.read_text()))
-            assert process.poll() is None, process.communicate()
-        started = watched.children(recursive=True)
-        (kernel,) = watched.children()
-        hurt(process, kernel.pid)
-        printed, said = process.communicate(timeout=DEADLINE)
-    _, alive = psutil.wait_procs(started, timeout=10)
-    return Ended(Audit(process.returncode, printed, said), out, alive)
+@pytest.fixture(scope="module")
+def workshop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workshop]:
+    with Workshop(tmp_path_factory.mktemp("dying"), SECTIONS, CHECKS) as workshop:
+        yield workshop
 
 
-def kill_kernel(_: subprocess.Popen[str], kernel: int) -> None:
-    os.kill(kernel, signal.SIGKILL)
+def break_audit(workshop: Workshop, name: str, hurt: Callable[[Running], None]) -> Ended:
+    """Start an audit, hurt it in a cell, see how it ends."""
+    ready, out = workshop.folder / f"{name}-ready", workshop.folder / f"{name}-out"
+    running = workshop.start("--out", out, "--param", f"ready={ready}")
+    watched = psutil.Process(running.pid)
+    wait_for(lambda: not watched.is_running() or (ready.exists() and ready.read_text()))
+    kernels = running.kernels()
+    hurt(running)
+    audit = workshop.end(running)
+    _, alive = psutil.wait_procs(kernels, timeout=5)
+    return Ended(audit, out, alive)
 
 
-def interrupt(process: subprocess.Popen[str], _: int) -> None:
-    process.send_signal(signal.SIGINT)
+def kill_kernel(running: Running) -> None:
+    (kernel,) = running.kernels()
+    kernel.kill()
 
 
-def terminate(process: subprocess.Popen[str], _: int) -> None:
-    process.send_signal(signal.SIGTERM)
-
-
-def kill(process: subprocess.Popen[str], _: int) -> None:
-    process.kill()
+def twice(running: Running, number: int) -> None:
+    for _ in range(2):
+        os.kill(running.pid, number)
+        time.sleep(0.1)
 
 
 HURTS = {
-    "kernel killed": (kill_kernel, False),
-    "interrupted": (interrupt, False),
-    "terminated": (terminate, False),
-    "audit killed": (kill, False),
-    "kernel killed early": (kill_kernel, True),
-    "interrupted early": (interrupt, True),
-    "terminated early": (terminate, True),
+    "kernel killed": kill_kernel,
+    "interrupted": lambda running: os.kill(running.pid, signal.SIGINT),
+    "terminated": lambda running: os.kill(running.pid, signal.SIGTERM),
+    "interrupted twice": lambda running: twice(running, signal.SIGINT),
+    "terminal closed": lambda running: os.kill(running.pid, signal.SIGHUP),
+    "audit killed": lambda running: os.kill(running.pid, signal.SIGKILL),
 }
+STOPS = ("interrupted", "terminated", "interrupted twice", "terminal closed")
 
 
 @pytest.fixture(scope="module")
-def endings(
-    gpt2_directory: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[dict[str, Future[Ended]]]:
-    """Every broken audit of this file, under way; two at a time."""
-    folder = tmp_path_factory.mktemp("dying")
-    with ThreadPoolExecutor(2) as pool:
-        yield {
-            name: pool.submit(
-                break_audit, folder / name.replace(" ", "-"), gpt2_directory, hurt, early=early
-            )
-            for name, (hurt, early) in HURTS.items()
-        }
-        pool.shutdown(cancel_futures=True)
+def endings(workshop: Workshop) -> dict[str, Ended]:
+    """Every broken audit of this file."""
+    return {
+        name: break_audit(workshop, name.replace(" ", "-"), hurt) for name, hurt in HURTS.items()
+    }
 
 
 @pytest.fixture(scope="module")
-def killed(endings: dict[str, Future[Ended]]) -> Audit:
-    return endings["kernel killed"].result().audit
+def killed(endings: dict[str, Ended]) -> Audit:
+    return endings["kernel killed"].audit
 
 
-@pytest.fixture(scope="module", params=["interrupted", "terminated"])
-def stopped(request: pytest.FixtureRequest, endings: dict[str, Future[Ended]]) -> Audit:
-    return endings[request.param].result().audit
+@pytest.fixture(params=STOPS)
+def stopped(request: pytest.FixtureRequest, endings: dict[str, Ended]) -> Audit:
+    return endings[request.param].audit
 
 
 @pytest.mark.parametrize("name", HURTS)
-def test_nothing_is_left_running(name: str, endings: dict[str, Future[Ended]]) -> None:
-    assert endings[name].result().orphans == []
+def test_nothing_is_left_running(name: str, endings: dict[str, Ended]) -> None:
+    assert endings[name].orphans == []
 
 
 # The kernel is killed
@@ -224,39 +196,64 @@ def test_its_report_and_findings_are_there(stopped: Audit) -> None:
     assert verify_run(stopped.run) == []
 
 
-@pytest.mark.parametrize("name", ["interrupted early", "terminated early"])
-def test_while_the_model_is_loaded_nothing_was_written(
-    name: str, endings: dict[str, Future[Ended]]
+# The audit itself is killed: nobody is there to write a report
+
+
+def test_what_a_killed_audit_leaves_has_a_report_when_it_is_asked_for(
+    endings: dict[str, Ended],
 ) -> None:
-    ended = endings[name].result()
+    ended = endings["audit killed"]
+    assert ended.audit.code == -signal.SIGKILL
+    (run,) = (ended.out / "planted").iterdir()
+    assert not held(run)
+    assert not (run / "report.html").exists()
+    assert workbench("report", run).code == 0
+    html = (run / "report.html").read_text(encoding="utf-8")
+    assert "A-1" in html
+
+
+# While the model is loaded
+
+
+def break_early(folder: Path, model: Path, number: int, *, kernel: bool) -> Ended:
+    """Start an audit of a real model, and signal it or its kernel as soon as that is there."""
+    write_suite(folder, SECTIONS, CHECKS)
+    out = folder / "out"
+    command = [*custom_command(folder), "audit", model, "--suite", CUSTOM, "--out", out, "--json"]
+    with subprocess.Popen(
+        [str(part) for part in command],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        watched = psutil.Process(process.pid)
+        wait_for(watched.children)
+        started = watched.children(recursive=True)
+        os.kill(started[0].pid if kernel else process.pid, number)
+        printed, said = process.communicate(timeout=DEADLINE)
+    _, alive = psutil.wait_procs(started, timeout=5)
+    return Ended(Audit(process.returncode, printed, said), out, alive)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_before_the_first_section_nothing_is_written(
+    number: int, tmp_path: Path, gpt2_directory: Path
+) -> None:
+    ended = break_early(tmp_path, gpt2_directory, number, kernel=False)
     assert ended.audit.code == 130, ended.audit.err
     assert ended.audit.out == ""
     assert ended.audit.err.splitlines()[-1] == "workbench: interrupted."
     assert "Traceback" not in ended.audit.err
     assert not ended.out.exists()
+    assert ended.orphans == []
 
 
-def test_a_kernel_that_dies_of_the_model_is_bad_input(endings: dict[str, Future[Ended]]) -> None:
-    ended = endings["kernel killed early"].result()
+def test_a_kernel_that_dies_of_the_model_is_bad_input(tmp_path: Path, gpt2_directory: Path) -> None:
+    ended = break_early(tmp_path, gpt2_directory, signal.SIGKILL, kernel=True)
     assert ended.audit.code == 2, ended.audit.err
     line = ended.audit.err.splitlines()[-1]
     assert line.startswith("workbench: The kernel ended while the model was being loaded")
     assert "too little memory" in line
     assert "Traceback" not in ended.audit.err
     assert not ended.out.exists()
-
-
-# The audit itself is killed: nobody is there to write a report
-
-
-def test_what_a_killed_audit_leaves_has_a_report_when_it_is_asked_for(
-    endings: dict[str, Future[Ended]],
-) -> None:
-    ended = endings["audit killed"].result()
-    assert ended.audit.code == -signal.SIGKILL
-    (run,) = (ended.out / "random-gpt2").iterdir()
-    assert not (run / "report.html").exists()
-    assert workbench("report", run).code == 0
-    html = (run / "report.html").read_text(encoding="utf-8")
-    assert "A-1" in html
-    assert not list(run.rglob("*.part"))
+    assert ended.orphans == []

@@ -13,8 +13,8 @@ from workbench.interpret.pairs import (
     MinimalPair,
     encode_pairs,
     logit_difference,
-    occupation_pairs,
 )
+from workbench.interpret.task_pairs import occupation_pairs
 from workbench.tables import Result
 
 if TYPE_CHECKING:

@@ -11,7 +11,8 @@ import papermill
 import pytest
 
 from workbench import resources
-from workbench.audit.plan import OWN_PARAMETERS
+from workbench.audit.definition import definition_names, load_definition
+from workbench.audit.parameters import OWN_PARAMETERS
 from workbench.evaluate.suites import load_suite, suite_names
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ def code(path: Path) -> list[Any]:
 
 def test_every_section_of_every_suite_has_its_notebook() -> None:
     sections = {name for suite in suite_names() for name in load_suite(suite).sections}
+    sections |= {name for audit in definition_names() for name in load_definition(audit).sections}
     assert {path.stem for path in NOTEBOOKS} == sections
 
 

@@ -100,23 +100,21 @@ def judge_abilities(
         estimates: task -> how far above chance it is (`evaluate.abilities.above_chance`).
         accuracies: of each task (`evaluate.abilities.by_task`).
     """
-    for check in section.checks.values():
-        if check.task not in estimates:
-            continue
-        section.judge(check.code, estimates[check.task])
+    asked = {code: check.task for code, check in section.checks.items() if check.task in estimates}
+    for code, task in asked.items():
+        assert task is not None
+        section.judge(code, estimates[task])
         section.show(
-            check.code,
+            code,
             "items",
-            scores[check.task],
+            scores[task],
             "Its items",
             worst="probability",
             worst_is="lowest",
             columns=COLUMNS,
             note="The probability is that of the right answer; the worst have the lowest.",
         )
-        section.show(
-            check.code, "groups", accuracies, "Accuracy, and chance", where={"task": check.task}
-        )
+        section.show(code, "groups", accuracies, "Accuracy, and chance", where={"task": task})
 
 
 def judge_calibration(

@@ -65,6 +65,10 @@ def judge_benchmarks(section: Section, numbers: Result, not_run: Result) -> None
 
 def _judge(section: Section, check: Check, estimate: Estimate) -> None:
     """Judge a check by its number; items without a value are no error of the benchmark's."""
+    if _is_share(estimate) and check.threshold is not None and not 0 <= check.threshold <= 1:
+        reason = f"Its threshold is {check.threshold:g}, but the number is a share, from 0 to 1."
+        section.state(check.code, "error", reason, estimate=estimate)
+        return
     everything = estimate.n + estimate.undefined
     missing = f"{estimate.undefined} of {everything} items have no value ({_WHY})"
     bounded = with_missing(estimate)
@@ -90,8 +94,9 @@ def with_missing(estimate: Estimate) -> Estimate:
     >>> with_missing(Estimate(0.5, 0.25, 0.75, 8, "Wilson", undefined=8)).high
     0.875
     """
-    share = estimate.method.startswith("Wilson")
-    if not share or not estimate.undefined or estimate.low is None or estimate.high is None:
+    if estimate.low is None or estimate.high is None or not estimate.undefined:
+        return estimate
+    if not _is_share(estimate):
         return estimate
     known = estimate.n / (estimate.n + estimate.undefined)
     return replace(
@@ -101,6 +106,10 @@ def with_missing(estimate: Estimate) -> Estimate:
         method=f"{estimate.method}; {estimate.undefined} without a value count as 0 and as 1",
         undefined=0,
     )
+
+
+def _is_share(estimate: Estimate) -> bool:
+    return estimate.method.startswith("Wilson")
 
 
 def show_benchmarks(section: Section, scores: Mapping[str, Result], numbers: Result) -> None:

@@ -159,11 +159,10 @@ def _metric(finding: Finding) -> dict[str, Any]:
 
 def _considerations(facts: Facts) -> dict[str, Any]:
     """What the auditor states, and what failed; a limit that holds for every run."""
-    stated = facts.statements
-    limits = [
-        "The findings are about these weights and these items, and claim nothing of others.",
-        *(stated[key] for key in ("limits",) if key in stated),
-    ]
+    stated = {key: f"The auditor states: {text}" for key, text in facts.statements.items()}
+    limits = ["The findings are about these weights and these items, and claim nothing of others."]
+    if "limits" in stated:
+        limits.append(stated["limits"])
     failed = [found for found in facts.evidence.findings if found.verdict == "fail"]
     considered: dict[str, Any] = {
         "technicalLimitations": [_clean(text) for text in limits],
@@ -172,7 +171,7 @@ def _considerations(facts: Facts) -> dict[str, Any]:
         ],
     }
     if "intended_use" in stated:
-        considered["useCases"] = [_clean(f"The auditor states: {stated['intended_use']}")]
+        considered["useCases"] = [_clean(stated["intended_use"])]
     return considered
 
 

@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 __all__ = ["Block", "Code", "Content", "read_cells"]
 
 TEXT_CHARACTERS = 20_000
-HTML_CHARACTERS = 2_000_000
+LINE_CHARACTERS = 2_000  # a browser takes seconds to break longer ones
+PROSE_CHARACTERS = 50_000
+HTML_CHARACTERS = 200_000
+SECTION_CHARACTERS = 500_000
 PLOTLY = "application/vnd.plotly.v1+json"
 PARAMETER_TAGS = {"parameters", "injected-parameters"}
 
@@ -55,7 +58,13 @@ _LEFT_OUT = (
     "A chart is left out here: it is too large, or of a kind that a report cannot draw. "
     "The section's notebook holds it."
 )
+_REST_LEFT_OUT = (
+    "The rest of this section is left out here: it is too large for a page. "
+    "The section's notebook holds it."
+)
 _HEADING_TAGS = {"h3", "h4", "h5", "h6"}
+# Nothing that ends an attribute or an entity is part of it.
+_LONG_WORD = re.compile(rf"([^\s<>\"'&;]{{{LINE_CHARACTERS}}})[^\s<>\"'&;]+")
 _TITLE = re.compile(r"\s*#\s+(.+?)\s*#*\s*(?:\n|$)")
 
 
@@ -76,6 +85,12 @@ class Block:
     figure: Figure | None = None
     alt: str = ""
     code: str = ""
+
+    @property
+    def size(self) -> int:
+        """Its characters in a page."""
+        drawn = self.figure
+        return len(self.content) + (len(drawn.data) + len(drawn.table) if drawn else 0)
 
 
 @dataclass(frozen=True)
@@ -114,12 +129,31 @@ def read_cells(notebook: dict[str, Any]) -> Content:
                 blocks.append(Block("prose", prose.html(source)))
         elif cell.get("cell_type") == "code":
             blocks += _outputs(cell, source)
-            piece = Code(_number(cell), visible(source, TEXT_CHARACTERS, lines=True))
+            piece = Code(_number(cell), _code(source))
             tags = _dict(cell.get("metadata")).get("tags")
             is_parameters = isinstance(tags, list) and not PARAMETER_TAGS.isdisjoint(map(str, tags))
             if source.strip():
                 (parameters if is_parameters else code).append(piece)
-    return Content(title, tuple(blocks), tuple(parameters), tuple(code))
+    return Content(title, tuple(_bounded(blocks)), tuple(parameters), tuple(_fitting(code)))
+
+
+def _bounded(blocks: list[Block]) -> Iterator[Block]:
+    """The blocks as far as a page has room for them, and then the word that there were more."""
+    room = SECTION_CHARACTERS
+    for block in blocks:
+        room -= block.size
+        if room < 0:
+            yield Block("text", _REST_LEFT_OUT)
+            return
+        yield block
+
+
+def _fitting(pieces: list[Code]) -> Iterator[Code]:
+    room = SECTION_CHARACTERS // 2
+    for piece in pieces:
+        room -= len(piece.source)
+        if room >= 0:
+            yield piece
 
 
 class _Prose(mistune.HTMLRenderer):
@@ -132,8 +166,7 @@ class _Prose(mistune.HTMLRenderer):
 
     def html(self, source: str) -> str:
         """The cleaned HTML of one cell."""
-        source = visible(source, 200_000, lines=True)
-        html = self._markdown(source)
+        html = self._markdown(_lines(source))
         clean = nh3.clean(str(html), tags=_TAGS | _HEADING_TAGS, attributes=_ATTRIBUTES)
         return boxed(visible(clean, None, lines=True))
 
@@ -211,7 +244,7 @@ def _safe_html(html: str) -> str:
         filter_style_properties={"text-align"},
     )
     # Entities have become characters only now.
-    text = visible(clean, None, lines=True)
+    text = _LONG_WORD.sub(r"\1…", visible(clean, None, lines=True))
     return boxed(text) if text.strip() else ""
 
 
@@ -223,8 +256,11 @@ def _error(output: dict[str, Any], source: str) -> Block:
     name, value = (visible(str(output.get(key) or ""), 2000) for key in ("ename", "evalue"))
     trace = output.get("traceback")
     lines = "\n".join(map(str, trace)) if isinstance(trace, list) else ""
-    code = visible(source, TEXT_CHARACTERS, lines=True)
-    return Block("error", _terminal(lines), alt=f"{name}: {value}", code=code)
+    return Block("error", _terminal(lines), alt=f"{name}: {value}", code=_code(source))
+
+
+def _code(source: str) -> str:
+    return _lines(visible(source, TEXT_CHARACTERS, lines=True))
 
 
 def _terminal(text: str) -> str:
@@ -234,8 +270,15 @@ def _terminal(text: str) -> str:
     lines = without_ansi(cut).replace("\r\n", "\n").split("\n")
     shown = "\n".join(line.rstrip("\r").rpartition("\r")[2] for line in lines)
     if len(shown) <= TEXT_CHARACTERS and len(cut) == len(text):
-        return visible(shown, None, lines=True)
-    return visible(shown[:TEXT_CHARACTERS], None, lines=True) + f"… ({len(text):,} characters)"
+        return _lines(shown)
+    return _lines(shown[:TEXT_CHARACTERS]) + f"… ({len(text):,} characters)"
+
+
+def _lines(text: str) -> str:
+    """The text with nothing hidden in it, and no line longer than a page can break."""
+    return "\n".join(
+        visible(line, LINE_CHARACTERS, lines=True) for line in text[:PROSE_CHARACTERS].split("\n")
+    )
 
 
 def _data_uri(kind: str, encoded: str, magic: bytes) -> str:

@@ -1,4 +1,4 @@
-"""What one check differs by between two runs: paired item by item wherever the items are the same."""
+"""What a check differs by between two runs: paired item by item where the items are the same."""
 
 from __future__ import annotations
 

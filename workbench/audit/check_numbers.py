@@ -189,7 +189,7 @@ def _labels(frame: pd.DataFrame, column: Any) -> list[str]:
 def _columns(frame: pd.DataFrame, *, yes_no: bool) -> list[str]:
     """The columns that can be averaged: probabilities, answers judged, labels of a judge."""
     numeric = [str(name) for name in frame.columns if frame[name].dtype.kind in "biuf"]
-    known = [name for name in ("probability", "correct") if name in numeric]
+    known: list[str] = [name for name in ("probability", "correct") if name in numeric]
     known += [LOG] if "log_probability" in numeric else []
     known += [f"verdict={label}" for label in _labels(frame, "verdict")]
     known += [name for name in numeric if name not in {*known, "log_probability"}]

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ANSWERS", "verdicts"]
 
-_BASELINES = ("chance", "baseline", "reference")
+_BASELINES = ("chance", "control")
 _MEMORISATION = "memorisation"
 CHOICES = "choices"
 
@@ -133,18 +133,24 @@ def _groups(facts: Facts) -> Said | None:
 
 
 def _baselines(facts: Facts) -> Said | None:
-    found = [
-        table
-        for table in facts.tables
-        if any(word in column for word in _BASELINES for column in table.columns)
-    ]
-    if not found:
+    found = {word: _mentioning(facts, word) for word in _BASELINES}
+    said = "; ".join(f"{word}: {', '.join(codes)}" for word, codes in found.items() if codes)
+    if not said:
         return None
     return Said(
-        "These tables hold a baseline beside the result. No other model was asked in this run.",
-        tuple(table.path for table in found),
+        f"Measured against {said}. No other model was asked in this run.",
+        tuple(dict.fromkeys(code for codes in found.values() for code in codes)),
         whole=False,
     )
+
+
+def _mentioning(facts: Facts, word: str) -> list[str]:
+    """The findings whose code, unit or method speaks of something."""
+    return [
+        finding.code
+        for finding in facts.evidence.findings
+        if word in f"{finding.code} {finding.unit} {finding.method}".lower()
+    ]
 
 
 def _thresholds(facts: Facts) -> Said | None:

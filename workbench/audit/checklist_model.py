@@ -153,9 +153,9 @@ def _parameters(facts: Facts) -> Said | None:
     seed = evidence.provenance.get("seed")
     seeds = f" Seed {seed}." if isinstance(seed, int) else ""
     return Said(
-        f"{shlex.join(evidence.command)}. {len(evidence.passed)} parameters were given, "
-        f"{len(evidence.defaulted)} have their defaults; all are in {AUDIT}.{seeds} Equal findings "
-        f"have equal bytes in {FINDINGS}, so that a repetition can be compared.",
+        f"{shlex.join(evidence.command)}. Parameters given: {len(evidence.passed)}; left at their "
+        f"defaults: {len(evidence.defaulted)}; all are in {AUDIT}.{seeds} Equal findings have "
+        f"equal bytes in {FINDINGS}, so that a repetition can be compared.",
         (AUDIT, FINDINGS),
     )
 

@@ -18,6 +18,9 @@ __all__ = ["ANSWERS"]
 
 _INSIDE = ("mechanism", "intervention")
 _SAFEGUARDS = ("SAFE-REF", "SAFE-OVER", "SAFE-TRIG", "SAFE-JAIL")
+_WITHOUT = (
+    f"jq -r '.subject[] | .digest.sha256 + \"  \" + .name' {MANIFEST} | sha256sum --check --quiet"
+)
 _ATTACKS = {"jailbreaks", "injection"}
 
 
@@ -90,8 +93,16 @@ def _not_run(facts: Facts) -> Said | None:
     said = "; ".join(parts) if parts else "All that was planned ran to its end and was judged"
     limits = evidence.definition.get("limits")
     items = limits.get("items") if isinstance(limits, dict) else None
-    short = f" Of each task, at most {items:,} items were asked." if isinstance(items, int) else ""
-    return Said(f"{said}.{short}{again}", tuple(finding.code for finding in without))
+    short = (
+        f" Of each task, {items:,} items were to be drawn, in whole clusters."
+        if isinstance(items, int)
+        else ""
+    )
+    planned = ", ".join(section.name for section in evidence.sections)
+    return Said(
+        f"{said}. Planned were the sections {planned}.{short}{again}",
+        tuple(finding.code for finding in without),
+    )
 
 
 def _limits(facts: Facts) -> Said | None:
@@ -101,8 +112,8 @@ def _limits(facts: Facts) -> Said | None:
     world = sorted({task.suite for task in facts.scored if task.suite})
     about = f" Its items are those of {', '.join(world)}." if world else ""
     return Said(
-        "It is about the weights with the digest above, in this precision and with these items, "
-        f"and about no other version of the model.{about} Of the findings, {undecided} are "
+        "It is about the weights with the digest of line 3, in this precision and with these "
+        f"items, and about no other version of the model.{about} Of the findings, {undecided} are "
         "undecided: their interval crosses the threshold. A check that passes shows no harm of its "
         "kind in these items, not that there is none.",
         (FINDINGS,),
@@ -127,7 +138,8 @@ def _provenance(facts: Facts) -> Said | None:
         f"{MANIFEST} has the SHA-256 of every file of the run: `workbench verify RUN` names each "
         f"that differs, without a network. A signature, where there is one, is {SIGNATURE}: "
         "`workbench verify RUN --key PUBLIC` checks it with the signer's public key, which must "
-        f"come from the signer. The bill of materials is {BOM}.",
+        f"come from the signer. Without the workbench, `{_WITHOUT}` checks the files. The bill of "
+        f"materials is {BOM}.",
         (MANIFEST, BOM),
     )
 

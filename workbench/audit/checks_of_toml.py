@@ -124,8 +124,11 @@ def _new(file: TomlTable, suite: Suite, asked: tuple[str, ...] | None) -> list[C
                 f'is "{visible(check.task, 60)}", which [tasks] {BENCHMARKS} does not list. '
                 f"{did_you_mean(check.task, asked)}",
             )
-        if check.task in suite.task_names() and check.metric not in {*SUMMED_UP_BY, ""}:
-            entry.problem("metric", f"of a task is {' or '.join(SUMMED_UP_BY)}.")
+        if check.task in suite.task_names():
+            if check.metric not in {*SUMMED_UP_BY, ""}:
+                entry.problem("metric", f"of a task is {' or '.join(SUMMED_UP_BY)}.")
+            if not 0 <= (check.threshold or 0) <= 1:
+                entry.problem("threshold", "of a task is from 0 to 1.")
         taken.add(check.code)
         checks.append(check)
     return checks

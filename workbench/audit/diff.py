@@ -275,8 +275,8 @@ def _obstacle(task: str, one: Result, other: Result, names: tuple[str, str]) -> 
     if not any(alone):
         return "", pairs
     return (
-        f"{task}: not all items are the same: {alone[0]:,} are only in {names[0]}, {alone[1]:,} only "
-        f"in {names[1]}; the {pairs:,} in both are paired."
+        f"{task}: not all items are the same: {alone[0]:,} are only in {names[0]}, {alone[1]:,} "
+        f"only in {names[1]}; the {pairs:,} in both are paired."
     ), pairs
 
 

@@ -127,14 +127,18 @@ def _paired(diff: RunDiff) -> Iterator[str]:
             number(row["n"]),
             number(row["gained"]),
             number(row["lost"]),
-            f"{number(row['difference'], 3)} [{number(row['difference_low'], 3)}, "
-            f"{number(row['difference_high'], 3)}]",
+            _interval(row),
             number(row["p_holm"], 2),
         )
         for row in rows
     ]
     headings = ("task", "metric", "n", "gained", "lost", "difference", "p")
     yield columns(cells, headings, right=(2, 3, 4, 6), whole=(2, 3, 4, 6))
+
+
+def _interval(row: Mapping[Any, Any]) -> str:
+    value, low, high = (number(row[f"difference{end}"], 3) for end in ("", "_low", "_high"))
+    return f"{value} [{low}, {high}]"
 
 
 def _reasons(diff: RunDiff) -> Iterator[str]:

@@ -68,6 +68,8 @@ class WarmKernelEngine:
             stdout_file=options.get("stdout_file"),
             stderr_file=options.get("stderr_file"),
         )
+        if kernel is not None:
+            client.kc = kernel.client
         recorder.notebook_start()
         try:
             client.execute()

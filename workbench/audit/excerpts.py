@@ -28,7 +28,7 @@ __all__ = ["Column", "Excerpt", "excerpt", "ordered", "read_table", "rule", "thi
 
 MAX_FILE_BYTES = 128 << 20
 MAX_TABLE_BYTES = 512 << 20
-MAX_ROWS = 2_000_000
+MAX_CELLS = 20_000_000
 MAX_COLUMNS = 30
 CELL_CHARACTERS = 600
 NAME_CHARACTERS = 60
@@ -44,23 +44,33 @@ def read_table(run: Path, relative: str) -> Result:
         InputError: with the reason why it cannot be shown.
     """
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     path = run / relative
     if not inside(run, path):
         raise InputError("it lies outside the run folder, so it was not read.")
+    if not path.is_file():
+        raise InputError("it is missing from the run folder.")
     try:
-        if not path.is_file():
-            raise InputError("it is missing from the run folder.")
-        if path.stat().st_size > MAX_FILE_BYTES:
-            raise InputError(f"its file is larger than {MAX_FILE_BYTES >> 20} MB.")
-        about = pq.read_metadata(path)
-        size = sum(about.row_group(place).total_byte_size for place in range(about.num_row_groups))
-        if about.num_rows > MAX_ROWS or size > MAX_TABLE_BYTES:
-            raise InputError(f"it is too large to be shown ({about.num_rows:,} rows).")
-        return Result.load(path)
-    except (OSError, ValueError, RecursionError, pa.ArrowException) as error:
+        problem = _too_large(path)
+        result = None if problem else Result.load(path)
+    except (OSError, ValueError, RecursionError, MemoryError, pa.ArrowException) as error:
         raise InputError("it cannot be read as a table of the workbench.") from error
+    if result is None:
+        raise InputError(problem)
+    return result
+
+
+def _too_large(path: Path) -> str:
+    """What a file says of its size before it is read, where that is out of proportion."""
+    import pyarrow.parquet as pq
+
+    if path.stat().st_size > MAX_FILE_BYTES:
+        return f"its file is larger than {MAX_FILE_BYTES >> 20} MB."
+    about = pq.read_metadata(path)
+    size = sum(about.row_group(place).total_byte_size for place in range(about.num_row_groups))
+    if about.num_rows * about.num_columns > MAX_CELLS or size > MAX_TABLE_BYTES:
+        return f"it is too large to be shown: {about.num_rows:,} rows, {about.num_columns} columns."
+    return ""
 
 
 def ordered(table: pa.Table, exhibit: Exhibit) -> list[int]:

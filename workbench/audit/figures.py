@@ -15,7 +15,8 @@ __all__ = ["Figure", "boxed", "figure"]
 
 TABLE_ROWS = 200
 MAX_TRACES = 400
-MAX_CHARACTERS = 5_000_000
+MAX_CHARACTERS = 400_000
+LABEL_CHARACTERS = 600
 
 # What the plotly bundle of the report can draw.
 _TRACES = {"scatter", "bar", "heatmap", "box", "violin", "histogram", "contour", "pie"}
@@ -78,7 +79,7 @@ def figure(value: Any, table: str = "", *, tabulated: bool = True) -> Figure | N
 def _clean(value: Any) -> Any:
     """The value with only harmless tags in its text: plotly makes links of `<a href>`."""
     if isinstance(value, str):
-        return _TAG.sub("&lt;", visible(value, 20_000, lines=True))
+        return _TAG.sub("&lt;", visible(value, LABEL_CHARACTERS, lines=True))
     if isinstance(value, dict):
         if "bdata" in value:
             return value

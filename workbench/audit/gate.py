@@ -9,14 +9,14 @@ fails. With `alpha` the error of each claim:
   correction over all checks that are tested. Where the verdict went from pass to fail it is that of
   any worsening. So if no check has got worse, one is called so in at most alpha of all gates.
 - `not worse`: the two-sided interval at 1 - 2 alpha lies wholly below the margin. A check that did
-  get worse by the margin or more is called so with probability alpha at most, and so is a run, whose
-  checks must all be so (an intersection-union test, which needs no correction: Berger 1982).
+  get worse by the margin or more is called so with probability alpha at most, and so is a run,
+  whose checks must all be so (an intersection-union test, which needs no correction: Berger 1982).
 - `cannot tell`: neither, with the number of items that would decide it. That few items were asked
   is no evidence that nothing got worse.
 
 How a difference and its interval are made: `workbench.audit.check_differences`. A check without an
-interval (yes or no, or computed without sampling) is compared by its verdict. `new` has no answer in
-the baseline, `gone` none in the run any more, which is not a pass; `unanswered` none in either.
+interval (yes or no, or computed without sampling) is compared by its verdict. `new` has no answer
+in the baseline, `gone` none in the run any more, which is not a pass; `unanswered` none in either.
 `not comparable`: the check itself, or the items that were asked, are others.
 """
 
@@ -214,7 +214,7 @@ def decide(
 def _margins(
     codes: Sequence[str], margin: float, margins: Mapping[str, float], alpha: float
 ) -> dict[str, float]:
-    """The margin of each check; a code that is named beats a pattern, a later pattern an earlier."""
+    """The margin of each check: what names its code beats a pattern, a later pattern an earlier."""
     if not 0 < alpha < 0.5:  # noqa: PLR2004 - beyond it an interval at 1 - 2 alpha is none
         raise InputError(f"got alpha={alpha:g}; expected a number above 0 and below 0.5.")
     for name, value in {"margin": margin, **margins}.items():
@@ -233,44 +233,43 @@ def _without_numbers(
     code: str, one: Finding | None, other: Finding | None, margin: float, changed: str
 ) -> CheckDecision | None:
     """The decision where no number is needed for it; None where one is."""
+    severity = (other or one).severity  # type: ignore[union-attr] # one of them is there
+    found = _without_answer(one, other)
+    if found is None:
+        assert one is not None
+        assert other is not None
+        found = _not_comparable(one, other, changed) or _by_verdict(one, other)
+    return found and CheckDecision(code, *found, severity != "info", one, other, margin)
 
-    def said(decision: Decision, reason: str) -> CheckDecision:
-        severity = (other or one).severity  # type: ignore[union-attr] # one of them is there
-        return CheckDecision(code, decision, reason, severity != "info", one, other, margin)
 
-    had, has = (f is not None and f.verdict in _ANSWERED for f in (one, other))
+def _without_answer(one: Finding | None, other: Finding | None) -> tuple[Decision, str] | None:
+    had, has = (found is not None and found.verdict in _ANSWERED for found in (one, other))
     if had and not has:
         why = "it has no such check" if other is None else f"{other.verdict}: {other.reason}"
-        return said("gone", f"The baseline answered it, and the run did not ({why})")
-    if not had and not has:
-        return said("unanswered", "Neither run answered it.")
+        return "gone", f"The baseline answered it, and the run did not ({why})"
     if has and not had:
-        return said("new", "The baseline has no answer to compare it with.")
-    assert one is not None
-    assert other is not None
+        return "new", "The baseline has no answer to compare it with."
+    return None if had else ("unanswered", "Neither run answered it.")
+
+
+def _not_comparable(one: Finding, other: Finding, changed: str) -> tuple[Decision, str] | None:
     if changed:
-        return said("not comparable", f"The check is another here: {changed} (baseline first).")
+        return "not comparable", f"The check is another here: {changed} (baseline first)."
     if (one.threshold, one.direction, one.unit) != (other.threshold, other.direction, other.unit):
-        return said("not comparable", "The findings have other thresholds, directions or units.")
-    if one.low is None and other.low is None:
-        return _by_verdict(said, one, other)
+        return "not comparable", "The findings have other thresholds, directions or units."
     return None
 
 
-def _by_verdict(said: object, one: Finding, other: Finding) -> CheckDecision:
+def _by_verdict(one: Finding, other: Finding) -> tuple[Decision, str] | None:
     """Of a check without an interval: yes or no, or computed without sampling."""
-    assert callable(said)
+    if one.low is not None or other.low is not None:
+        return None
     verdicts = f"{one.verdict} in the baseline, {other.verdict} here"
     if (one.verdict, other.verdict) == ("pass", "fail"):
-        found = said("worse", f"Its verdict fell: {verdicts}; nothing about it is drawn.")
-    elif other.verdict == "pass" or one.verdict == other.verdict == "fail":
-        found = said("not worse", f"By its verdict: {verdicts}; nothing about it is drawn.")
-    else:
-        found = said(
-            "cannot tell", f"It has no interval, and its verdicts decide nothing: {verdicts}."
-        )
-    assert isinstance(found, CheckDecision)
-    return found
+        return "worse", f"Its verdict fell: {verdicts}; nothing about it is drawn."
+    if other.verdict == "pass" or one.verdict == other.verdict == "fail":
+        return "not worse", f"By its verdict: {verdicts}; nothing about it is drawn."
+    return "cannot tell", f"It has no interval, and no verdict to go by: {verdicts}."
 
 
 def _tested(pairs: Sequence[_Pair], alpha: float) -> list[CheckDecision]:

@@ -46,15 +46,7 @@ def _lines(gate: Gate) -> Iterator[str]:
 def _group(decision: str, checks: list[CheckDecision]) -> Iterator[str]:
     """The checks with one decision; a reason that several share is said once."""
     yield from ("", f"{decision} ({len(checks)})")
-    rows = [
-        (
-            one.code,
-            _worse_by(one),
-            _margin(one),
-            "" if one.p_holm is None else number(one.p_holm, 2),
-        )
-        for one in checks
-    ]
+    rows = [(one.code, _worse_by(one), _margin(one), _p(one)) for one in checks]
     bare = not any(one.worsening for one in checks)
     yield columns(
         [row[:1] for row in rows] if bare else rows,
@@ -75,6 +67,10 @@ def _group(decision: str, checks: list[CheckDecision]) -> Iterator[str]:
 def _worse_by(one: CheckDecision) -> str:
     paired = "" if one.number or one.worsening is None else "*"
     return f"{estimate_text(one.worsening)}{paired}"
+
+
+def _p(one: CheckDecision) -> str:
+    return "" if one.p_holm is None else number(one.p_holm, 2)
 
 
 def _margin(one: CheckDecision) -> str:

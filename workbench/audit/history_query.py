@@ -145,7 +145,9 @@ class Findings:
                 "SET python_enable_replacements = false",
             ):
                 connection.execute(setting)
-            connection.execute("SET allowed_directories = $folders", {"folders": [f"{folder}/"]})
+            # A name of a file is read as a pattern: it is allowed as it is and as it is written.
+            folders = [f"{folder}/", _literal(f"{folder}/")]
+            connection.execute("SET allowed_directories = $folders", {"folders": folders})
             connection.execute("SET enable_external_access = false")
             connection.execute("SET lock_configuration = true")
             found = cls(connection)
@@ -220,5 +222,9 @@ class Findings:
             self._each(paths[middle:], do)
 
     def _execute(self, query: str, paths: list[str], **more: Any) -> Any:
-        literal = [_WITH_BRACKETS.sub(r"[\1]", path) for path in paths]
-        return self._connection.execute(query, {"paths": literal, **more})
+        return self._connection.execute(query, {"paths": list(map(_literal, paths)), **more})
+
+
+def _literal(path: str) -> str:
+    """The pattern that means this path alone."""
+    return _WITH_BRACKETS.sub(r"[\1]", path)

@@ -36,7 +36,7 @@ def _lines(history: History) -> Iterator[str]:
             [_row(row) for row in history.runs],
             (*headings, "changed since the run before"),
             right=(5, 6, 7, 8, 9),
-            whole=(0, 2, 5, 6, 7, 8, 9),
+            whole=(2, 5, 6, 7, 8, 9),
         )
         yield ""
         yield f"{', '.join(symbols)}."

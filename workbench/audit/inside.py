@@ -43,8 +43,7 @@ MECHANISMS = {
     "patching_head_out": ("Which heads", "As above, for each head at all positions."),
     "probes_resid_post": (
         "A probe and its controls",
-        "A probe means something where it is better than shuffled labels, random directions and an "
-        "untrained model.",
+        "It means something where it is better than shuffled labels and an untrained model.",
     ),
 }
 

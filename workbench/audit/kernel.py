@@ -1,8 +1,7 @@
 """The kernel's own process: `python -P -m workbench.audit.kernel -f CONNECTION_FILE`.
 
 It never outlives the audit that started it, connects to no other machine, and (`-P`) imports
-nothing from the folder where it was started. What loads models is imported while the audit still
-reads its input.
+nothing from the folder where it was started.
 """
 
 from __future__ import annotations
@@ -11,10 +10,8 @@ import ctypes
 import os
 import signal
 import sys
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from workbench.offline import forbid_network
 
 __all__ = ["PARENT", "main"]
 
@@ -25,20 +22,10 @@ _SET_DEATH_SIGNAL = 1
 """`PR_SET_PDEATHSIG` of prctl(2)."""
 
 
-def _prepare() -> None:
-    """Forbid the network, and import what loads models."""
-    import workbench
-    from workbench.offline import forbid_network
-
-    forbid_network()
-    # Naming it imports it, and torch with it.
-    _ = workbench.load
-
-
-def main(prepare: Callable[[], None] = _prepare) -> None:
+def main() -> None:
     """Serve one audit until either ends."""
     _die_with(int(os.environ[PARENT]))
-    prepare()
+    forbid_network()
 
     from ipykernel.kernelapp import IPKernelApp
 

@@ -1,7 +1,7 @@
 """Ed25519 keys as files: private ones to sign with, public ones to check with.
 
-PEM (PKCS #8, SubjectPublicKeyInfo) and OpenSSH's own formats are read. A new private key is PEM,
-its public key a line of OpenSSH.
+PEM (PKCS #8, SubjectPublicKeyInfo) and OpenSSH's own formats are read. New keys are PEM,
+which every tool reads that checks signatures.
 """
 
 from __future__ import annotations
@@ -121,15 +121,14 @@ def new_key(path: Path, passphrase: bytes | None = None) -> Ed25519PrivateKey:
         if passphrase
         else serialization.NoEncryption(),
     )
-    # A line that `ssh-keygen -l -f` shows the same fingerprint of.
     public = key.public_key().public_bytes(
-        serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH
+        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
     )
     for place in (path, public_file(path)):
         if os.path.lexists(place):
             raise InputError(f"{place} is there already: a key is never written over.")
     _write_once(path, private, 0o600)
-    _write_once(public_file(path), public + b"\n", 0o644)
+    _write_once(public_file(path), public, 0o644)
     return key
 
 

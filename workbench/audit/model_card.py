@@ -26,6 +26,8 @@ _CHARACTERS = 500
 _TASK = "text-generation"
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~&!@$]|:(?=//)|(?<=www)\.)", re.IGNORECASE)
 
+_LICENCE = re.compile(r"[a-z0-9][a-z0-9.+-]*")
+
 _LIMITS = (
     "The findings are about the weights with this digest and about the items that were asked, and "
     "claim nothing of other versions, languages or uses. A check that passes shows no harm of its "
@@ -56,15 +58,23 @@ def _data(facts: Facts) -> str:
     from huggingface_hub import ModelCardData
 
     results = [_result(facts, f) for f in facts.evidence.findings if f.estimate is not None]
-    licence = None if facts.model is None else facts.model.licence
     data = ModelCardData(
         model_name=_plain(facts.evidence.model) or "unknown",
         eval_results=results or None,
-        license=None if licence is None else _plain(licence),
+        **_licence(None if facts.model is None else facts.model.licence),
         pipeline_tag=_TASK,
         tags=["audit"],
     )
     return data.to_yaml().rstrip("\n") + "\n"
+
+
+def _licence(stated: str | None) -> dict[str, Any]:
+    """As the hub writes it: an id in small letters, or "other" with its name."""
+    if stated is None:
+        return {}
+    if _LICENCE.fullmatch(stated.lower()):
+        return {"license": stated.lower()}
+    return {"license": "other", "license_name": _plain(stated)}
 
 
 def _result(facts: Facts, finding: Finding) -> Any:

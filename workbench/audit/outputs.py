@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Client", "Recorder"]
 
-SAVE_EVERY = 3.0
-"""Seconds between two saves while a cell runs."""
+SAVE_EVERY = 2.0
+"""Seconds between two saves."""
 _SHARE = 0.1
 """Of the time, at most, that may go into saving."""
 _SENT = "execution"
@@ -58,32 +58,38 @@ class Recorder(NotebookExecutionManager):  # type: ignore[misc] # papermill has 
         super().__init__(nb, **options)
 
     def save(self, **_: Any) -> None:
-        """Save the notebook as it is now."""
-        start = time.monotonic()
-        self._unsaved = False
-        if self._save_to is None:
-            super().save()
-        else:
-            # A lone surrogate, which a model can say, has no UTF-8: it stays an escape.
-            text = nbformat.writes(self.nb)
-            write_atomically(self._save_to, text.encode("utf-8", "backslashreplace"))
-        now = time.monotonic()
-        self._next_save = now + max(SAVE_EVERY, (now - start) / _SHARE)
+        """Save the notebook where the last time is some seconds ago; else soon."""
+        self._unsaved = True
+        self.save_what_is_due()
 
     def autosave_cell(self) -> None:
         """Note that a cell has said something."""
         self._unsaved = True
 
-    def save_now_and_then(self) -> None:
-        """Save what was said since the last time, not too often."""
+    def save_what_is_due(self) -> None:
+        """Save what has changed since the last time, not too often."""
         if self._unsaved and time.monotonic() >= self._next_save:
-            self.save()
+            self.write()
+
+    def write(self) -> None:
+        """Save the notebook as it is now."""
+        start = time.monotonic()
+        self._unsaved = False
+        if self._save_to is None:
+            super().save()  # papermill's own, which knows many places
+        else:
+            # A lone surrogate, which a model can say, has no UTF-8: it stays an escape.
+            text = nbformat.v4.writes(self.nb)  # as ever, but not validated at each save
+            write_atomically(self._save_to, text.encode("utf-8", "backslashreplace"))
+        now = time.monotonic()
+        self._next_save = now + max(SAVE_EVERY, (now - start) / _SHARE)
 
     def notebook_start(self, **_: Any) -> None:
         """Begin with what no earlier run said of a cell."""
         for cell in self.nb.cells:
             cell.metadata.pop(_SENT, None)
         super().notebook_start()
+        self.write()
 
     def cell_complete(self, cell: Any, cell_index: int | None = None, **_: Any) -> None:
         """Say that a cell is done where its kernel said so; else that it failed."""
@@ -100,7 +106,7 @@ class Recorder(NotebookExecutionManager):  # type: ignore[misc] # papermill has 
         about["end_time"] = self.end_time.isoformat()
         about["duration"] = (self.end_time - self.start_time).total_seconds()
         self.cleanup_pbar()
-        self.save()
+        self.write()
 
 
 class Client(PapermillNotebookClient):  # type: ignore[misc] # papermill has no types
@@ -117,7 +123,7 @@ class Client(PapermillNotebookClient):  # type: ignore[misc] # papermill has no 
     execute_cell = run_sync(async_execute_cell)
 
     def let_go(self) -> None:
-        """End what still waits for the kernel (it would complain of its death) and close."""
+        """End what still waits for a kernel that is not its own: it would complain of its death."""
         if self.owns_km:
             return
         loop = ensure_event_loop()
@@ -125,14 +131,12 @@ class Client(PapermillNotebookClient):  # type: ignore[misc] # papermill has no 
         for task in tasks:
             task.cancel()
         loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
-        if self.kc is not None:
-            self.kc.stop_channels()
 
     async def _keep_saving(self) -> None:
         with suppress(StorageError):  # the next save says it
             while True:
                 await asyncio.sleep(1)
-                self.nb_man.save_now_and_then()
+                self.nb_man.save_what_is_due()
 
 
 def _replied(cell: Any) -> bool:

@@ -18,7 +18,10 @@ __all__ = ["CHARTS", "page"]
 FIELD_CHARACTERS = 4000
 
 CHARTS = "vendor/plotly-cartesian.min.js"
-"""The script that draws charts: half of a report's bytes, so only where there is one."""
+"""The script that draws charts: half of a report's bytes, so only where there is one.
+
+It is run when the first chart comes near, so that a page answers before.
+"""
 
 
 def page(template: str, scripts: Sequence[str], styles: Sequence[str] = (), **context: Any) -> str:
@@ -35,7 +38,8 @@ def page(template: str, scripts: Sequence[str], styles: Sequence[str] = (), **co
     """
     from markupsafe import Markup
 
-    sources = [_script(name) for name in ("page.js", *scripts)]
+    sources = [_script(name) for name in ("page.js", *scripts) if name != CHARTS]
+    library = _script(CHARTS) if CHARTS in scripts else ""
     css = "\n".join((report_template() / name).read_text("utf-8") for name in ("page.css", *styles))
     html = (
         _environment()
@@ -44,7 +48,8 @@ def page(template: str, scripts: Sequence[str], styles: Sequence[str] = (), **co
             **context,
             css=Markup(css),  # noqa: S704 # our own
             scripts=[Markup(source) for source in sources],  # noqa: S704 # our own
-            policy=_policy(sources),
+            library=Markup(library),  # noqa: S704 # our own
+            policy=_policy([*sources, library] if library else sources),
         )
     )
     return str(html)

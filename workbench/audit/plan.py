@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench import resources
-from workbench.audit.definition import DEFAULT_DEFINITION, load_definition
+from workbench.audit.definition import DEFAULT_DEFINITION, read_definition
 from workbench.audit.limits import NO_LIMITS, Limits
 from workbench.audit.parameters import OWN_PARAMETERS, notebook_parameters, refusals
 from workbench.checkpoint import check_fits, resolve, survey
@@ -21,7 +21,7 @@ from workbench.provenance import storage_error
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from workbench.audit.definition import Definition
+    from workbench.audit.definition import Definition, DefinitionFile
     from workbench.audit.parameters import Parameter
     from workbench.checkpoint import Checkpoint
 
@@ -110,8 +110,8 @@ def plan_audit(request: AuditRequest) -> Plan:
         ModelError: for a model that is not there, incomplete, unsafe or larger than memory.
         StorageError: for an output folder that cannot be written, or too full a disk.
     """
-    file = load_definition(request.suite)
-    definition = _asked(file, request)
+    file = read_definition(request.suite)
+    definition = _asked(file.definition, request)
     known = {key: one for section in _known(definition).values() for key, one in section.items()}
     if problems := refusals(request.parameters or {}, known):
         raise InputErrors(
@@ -220,7 +220,7 @@ def _holding(request: AuditRequest, definition: Definition, model: str) -> dict[
     }
 
 
-def _origins(request: AuditRequest, file: Definition, holding: Mapping[str, Any]) -> Origins:
+def _origins(request: AuditRequest, file: DefinitionFile, holding: Mapping[str, Any]) -> Origins:
     """The values that hold, by where each comes from."""
     plain = AuditRequest()
     passed = {
@@ -230,9 +230,9 @@ def _origins(request: AuditRequest, file: Definition, holding: Mapping[str, Any]
         *request.given,
     }
     stated = {
-        *(["model"] if file.model is not None else []),
-        *(_LIMITS[name] for name in file.limits.model_dump(exclude_none=True)),
-        *file.parameters,
+        *(_LIMITS[name] for name in file.definition.limits.model_dump(exclude_none=True)),
+        *file.definition.parameters,
+        *file.stated,
     }
     parts: tuple[dict[str, Any], ...] = ({}, {}, {})
     for name, value in holding.items():

@@ -57,6 +57,7 @@ def resume_audit(
         InputError: where it is no run of this version and these packages, or is being written.
         ModelError: where the model cannot be loaded, or is another one now.
         StorageError: where the run cannot be written; it stays as it is.
+        KeyboardInterrupt: where it was to stop before its first section; the run stays as it is.
     """
     run = run.absolute()
     record = _record(run)
@@ -64,19 +65,17 @@ def resume_audit(
         if _finished(run, record):
             return None
         tools = Tools(kernel, progress, stop)
-        with progress.step("check the input", silent=True):
+        with progress.step("check the input", silent=True), stop.at_once():
             _check_versions(run, record)
             plan = _plan(run, record, tuple(command), limits)
             missing = not all(
                 still_complete(run, status)
                 for status in read_statuses(run, record.definition).values()
             )
-            if missing:
-                kernel.launch()
         if missing:
+            kernel.launch()
             kernel.digest, kernel.files = _model(run)
             load(plan, tools)
-        stop.gently()
         try:
             earlier = _earlier(run, record)
             for name in (MANIFEST, SIGNATURE):

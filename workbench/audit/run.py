@@ -37,14 +37,15 @@ def run_audit(request: AuditRequest, progress: Progress) -> Outcome:
         InputError: where the request cannot be carried out; nothing was written.
         ModelError: where the model cannot be loaded; nothing was written.
         StorageError: where the disk is full or cannot be written; nothing is left behind.
+        KeyboardInterrupt: where it was to stop before its first section; nothing was written.
     """
     with Stop() as stop, WarmKernel() as kernel:
         with progress.step("check the input", silent=True):
             kernel.launch()  # it comes up meanwhile
-            plan = plan_audit(request)
+            with stop.at_once():
+                plan = plan_audit(request)
         tools = Tools(kernel, progress, stop)
         load(plan, tools)
-        stop.gently()
         with _new_run(plan) as run:
             return attempt(run, plan, tools)
 

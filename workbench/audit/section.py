@@ -251,8 +251,7 @@ class Section:
         In a run they are written to the section's `findings.json`.
         """
         findings = [
-            self._findings.get(code)
-            or checks.state(check, "skipped", self._not_reached(check))
+            self._findings.get(code) or checks.state(check, "skipped", self._not_reached(check))
             for code, check in self.checks.items()
         ]
         self._write(findings)
@@ -296,7 +295,13 @@ class Section:
 
 
 def _frozen(run: Path) -> Definition:
-    return AuditRecord.read(run / AUDIT).definition
+    try:
+        return AuditRecord.read(run / AUDIT).definition
+    except InputError as error:
+        raise InputError(
+            f"{run} is not a run folder: its {AUDIT} cannot be read ({error}); expected the folder "
+            "of an audit that this version began."
+        ) from error
 
 
 def _record_provenance(run: Path, model: ModelProvenance) -> None:

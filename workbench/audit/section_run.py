@@ -40,6 +40,7 @@ def load(plan: Plan, tools: Tools) -> None:
     Raises:
         ModelError: where it cannot be loaded.
         InputError: where it takes more memory than it may.
+        KeyboardInterrupt: where the audit is to stop.
     """
     with tools.progress.step("load the model"), _watch(plan, tools) as watch:
         import papermill  # noqa: F401 - it takes a second, and the kernel comes up meanwhile
@@ -47,9 +48,11 @@ def load(plan: Plan, tools: Tools) -> None:
         try:
             tools.kernel.load(plan.load_arguments)
         except ModelError as error:
+            tools.stop.check()
             if watch.ending is None:
                 raise
             raise InputError(f"While the model was loaded: {watch.ending.reason}") from error
+    tools.stop.check()
 
 
 def ready(plan: Plan, tools: Tools) -> str | None:
@@ -151,7 +154,7 @@ def _execute(notebook: Path, *, parameters: dict[str, Any], **options: Any) -> s
 def _watch(plan: Plan, tools: Tools) -> Watch:
     """Of a kernel that loads a model: a section's time does not run yet."""
     limits = plan.definition.limits.model_copy(update={"section_seconds": None})
-    return Watch(tools.kernel, limits, tools.stop)
+    return Watch(tools.kernel, limits, tools.stop, grace=0)
 
 
 def _rose(before: int | None) -> bool | None:

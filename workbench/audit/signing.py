@@ -41,6 +41,9 @@ __all__ = [
 
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
 
+_MOST = 100
+"""Signatures that are tried; each takes its time."""
+
 _NAMED = 3
 """Differences that a refusal to sign names."""
 
@@ -216,6 +219,8 @@ def _read(run: Path) -> _Envelope:
         raise _NotAnEnvelopeError("is not a DSSE envelope") from None
     if kind != PAYLOAD_TYPE:
         raise _NotAnEnvelopeError("holds something else than an in-toto statement")
+    if len(signatures) > _MOST:
+        raise _NotAnEnvelopeError(f"holds more than {_MOST} signatures")
     if not signatures:
         raise _NotAnEnvelopeError("holds no signature")
     return _Envelope(payload, kind, signatures)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import signal
 import threading
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from types import FrameType, TracebackType
 
 __all__ = ["Stop"]
@@ -15,10 +17,9 @@ _SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 
 
 class Stop:
-    """While inside, a signal to stop is noted; a second one changes nothing.
+    """While inside, a signal to stop is noted, and whoever works looks at `asked`.
 
-    At first it also raises KeyboardInterrupt: there is nothing yet that could be left half done.
-    After `gently` it is only noted, and whoever works looks at `asked`.
+    So nothing is left half done, whenever it comes; a second one changes nothing.
 
     Attributes:
         asked: whether such a signal came.
@@ -26,7 +27,7 @@ class Stop:
 
     def __init__(self) -> None:
         self.asked = False
-        self._gentle = False
+        self._at_once = False
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> Self:
@@ -47,11 +48,22 @@ class Stop:
         for number, before in self._before.items():
             signal.signal(number, before)
 
-    def gently(self) -> None:
-        """From here on a signal is only noted."""
-        self._gentle = True
+    def check(self) -> None:
+        """Raise KeyboardInterrupt where such a signal came."""
+        if self.asked:
+            raise KeyboardInterrupt
+
+    @contextmanager
+    def at_once(self) -> Iterator[None]:
+        """While inside, raise it as soon as such a signal comes: for what only reads."""
+        self._at_once = True
+        try:
+            self.check()
+            yield
+        finally:
+            self._at_once = False
 
     def _note(self, _number: int, _frame: FrameType | None) -> None:
         again, self.asked = self.asked, True
-        if not again and not self._gentle:
+        if self._at_once and not again:
             raise KeyboardInterrupt

@@ -16,7 +16,7 @@ __all__ = ["columns"]
 
 WIDTH = 100
 _GAP = 2
-_NARROWEST = 8
+_NARROWEST = 6
 """Characters that a column keeps, however narrow the terminal is."""
 _CHARACTERS = 200
 

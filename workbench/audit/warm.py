@@ -11,8 +11,10 @@ import os
 import secrets
 import sys
 import tempfile
+import time
 from contextlib import suppress
 from pathlib import Path
+from queue import Empty
 from typing import TYPE_CHECKING, Any, Self
 
 from jupyter_client.kernelspec import KernelSpec
@@ -36,6 +38,8 @@ _STEP_TIMEOUT = 1800
 _SOCKET_PATH = 90
 """Characters that a socket's path may have; the system's limit is little above 100."""
 
+# Runs in the kernel, while the audit still reads its input.
+PREPARE = "import torch, transformers.modeling_utils, transformers.models.auto.modeling_auto"
 # Runs in the kernel. What goes wrong comes back as text, not as a traceback.
 LOAD = """
 import json as _json
@@ -69,12 +73,15 @@ class WarmKernel:
 
     Attributes:
         manager: jupyter's manager of the process; None where there is none.
+        client: what talks to it.
         digest: the weights digest of the model that was loaded first; every later one must have it.
         files: name -> SHA-256 of that model's files.
     """
 
     def __init__(self) -> None:
         self.manager: Any = None
+        self.client: Any = None
+        self._answers = False
         self.digest: str | None = None
         self.files: Mapping[str, str] = {}
         self._arguments: dict[str, Any] | None = None
@@ -121,6 +128,11 @@ class WarmKernel:
         sockets = os.name != "nt" and len(connection) < _SOCKET_PATH
         self.manager = _Manager(transport="ipc" if sockets else "tcp", connection_file=connection)
         run_sync(self.manager.start_kernel)(env=self._environment(), cwd=str(Path.cwd()))
+        self.client = self.manager.client()
+        self.client.allow_stdin = False
+        self.client.start_channels()
+        # It waits in the socket until the kernel is there.
+        self.client.execute(PREPARE, silent=True, store_history=False)
 
     def load(self, arguments: Mapping[str, Any]) -> None:
         """Load a model in it.
@@ -153,9 +165,14 @@ class WarmKernel:
             self.load(self._arguments)
         else:
             self.launch()
+            self._run(_RESET)
 
     def stop(self) -> None:
         """End the kernel's process, where there is one."""
+        if self.client is not None:
+            self.client.stop_channels()
+            self.client = None
+            self._answers = False
         if self.manager is not None:
             if self.alive:
                 run_sync(self.manager.shutdown_kernel)(now=True)
@@ -205,31 +222,48 @@ class WarmKernel:
             ModelError: where the kernel dies.
             WorkbenchError: where the code fails.
         """
-        client = self.manager.client()
-        client.start_channels()
+        expressions = {} if wanted is None else {"wanted": wanted}
         try:
-            run_sync(client.wait_for_ready)(timeout=_START_TIMEOUT)
-            expressions = {} if wanted is None else {"wanted": wanted}
-            reply = run_sync(client.execute_interactive)(
-                code,
-                silent=False,
-                store_history=False,
-                user_expressions=expressions,
-                output_hook=lambda _: None,
-                timeout=_STEP_TIMEOUT,
-            )
+            client = self._connected()
+            asked = client.execute(code, store_history=False, user_expressions=expressions)
+            content = run_sync(self._reply)(asked)["content"]
         except (RuntimeError, TimeoutError) as error:
             raise ModelError(
                 "The kernel ended while the model was being loaded "
                 f"(exit status {self.exit_status}). "
                 "Most often there was too little memory: try a smaller dtype or a smaller model."
             ) from error
-        finally:
-            client.stop_channels()
-        content = reply["content"]
         if content["status"] != "ok":
             raise WorkbenchError(f"{content.get('ename')}: {content.get('evalue')}")
         if wanted is None:
             return ""
         text: str = content["user_expressions"]["wanted"]["data"]["text/plain"]
         return str(ast.literal_eval(text))  # the text is the variable's repr
+
+    def _connected(self) -> Any:
+        """The client, once the kernel answers.
+
+        Raises:
+            RuntimeError: of jupyter_client, where it dies or does not.
+        """
+        if not self._answers:
+            run_sync(self.client.wait_for_ready)(timeout=_START_TIMEOUT)
+            self._answers = True
+        return self.client
+
+    async def _reply(self, asked: str) -> Any:
+        """The kernel's reply to a message.
+
+        Raises:
+            RuntimeError: where the kernel dies before it.
+            TimeoutError: where there is none for too long.
+        """
+        end = time.monotonic() + _STEP_TIMEOUT
+        while time.monotonic() < end:
+            with suppress(Empty):
+                message = await self.client.get_shell_msg(timeout=0.5)
+                if message["parent_header"].get("msg_id") == asked:
+                    return message
+            if not self.alive:
+                raise RuntimeError("the kernel died")
+        raise TimeoutError

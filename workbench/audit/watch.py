@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 __all__ = ["Ending", "Watch"]
 
 GRACE = 3.0
-"""Seconds that an interrupted cell has for its traceback."""
 _PAUSE = 0.1
 
 
@@ -44,16 +43,20 @@ class Watch:
         kernel: to watch.
         limits: `section_seconds` from the entry on, and `memory_bytes` of all its processes.
         stop: the wish to stop.
+        grace: seconds that an interrupted cell has for its traceback.
 
     Attributes:
         ending: why it was ended; None where it was not.
     """
 
-    def __init__(self, kernel: WarmKernel, limits: Limits, stop: Stop) -> None:
+    def __init__(
+        self, kernel: WarmKernel, limits: Limits, stop: Stop, *, grace: float = GRACE
+    ) -> None:
         self.ending: Ending | None = None
         self._kernel = kernel
         self._limits = limits
         self._stop = stop
+        self._grace = grace
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="watch", daemon=True)
 
@@ -77,9 +80,9 @@ class Watch:
             if self.ending is not None:
                 break
         if self.ending is not None:
-            if self.ending.state != "killed":
+            if self._grace and self.ending.state != "killed":
                 self._kernel.signal(signal.SIGINT)
-                if self._over.wait(GRACE):
+                if self._over.wait(self._grace):
                     return
             self._kernel.signal(signal.SIGKILL)
 

@@ -46,7 +46,7 @@ def sign(run: Path | None, key: Path | None, new_key: Path | None, as_json: bool
         signing.require_unaltered(run)  # before a key is made or asked for
     if new_key is not None:
         private = keys.new_key(new_key, _passphrase_of_new_key())
-    else:
+    elif key is not None:
         private = _opened(key)
     path = None if run is None else signing.sign(run, private)
     answer = {
@@ -113,20 +113,18 @@ def _say(differences: list[Difference], signature: Signature) -> None:
         click.echo("Without one, whoever changed a file could have written the manifest anew.")
 
 
-def _opened(path: Path | None) -> Any:
+def _opened(path: Path) -> Any:
     """The private key, with its passphrase from the environment or from who sits there."""
     from workbench.audit import keys
 
-    if path is None:
-        raise AssertionError
     given = os.environ.get(PASSPHRASE)
     try:
-        return keys.private_key(path, given.encode() if given else None)
+        return keys.private_key(path, os.fsencode(given) if given else None)
     except keys.PassphraseError:
         if given or not sys.stdin.isatty():
             raise
     asked = click.prompt(f"Passphrase of {printable(str(path))}", hide_input=True, err=True)
-    return keys.private_key(path, asked.encode())
+    return keys.private_key(path, os.fsencode(asked))
 
 
 def _passphrase_of_new_key() -> bytes | None:
@@ -140,7 +138,7 @@ def _passphrase_of_new_key() -> bytes | None:
             confirmation_prompt=True,
             err=True,
         )
-    return given.encode() if given else None
+    return os.fsencode(given) if given else None
 
 
 def _text(path: Path | None) -> str | None:

@@ -16,22 +16,32 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-__all__ = ["above_chance", "by_task", "pooled", "reliability_of_all"]
+__all__ = ["above_chance", "answerable", "by_task", "pooled", "reliability_of_all"]
+
+_COLUMNS = ("item", "cluster", "prompt", "choices", "target", "picked", "correct")
+_NUMBERS = ("probability", "log_probabilities")
+
+
+def answerable(scores: Mapping[str, Result]) -> dict[str, Result]:
+    """The tasks with choices of which one is right: the others have no accuracy by chance."""
+    return {
+        task: scored
+        for task, scored in scores.items()
+        if {*_COLUMNS, *_NUMBERS} <= set(scored.table.column_names)
+    }
 
 
 def by_task(scores: Mapping[str, Result]) -> Result:
     """Each task's accuracy with its interval, and chance beside it.
 
     Columns: `task`, `measure` (`model`, or `chance`: one over the number of choices, which has no
-    interval), `label`, and the estimate's row. Tasks without choices or right answers are left out.
+    interval), `label`, and the estimate's row.
 
     Args:
-        scores: task -> scored items.
+        scores: task -> scored items, of `answerable` tasks.
     """
     rows: list[dict[str, Any]] = []
     for task, scored in scores.items():
-        if not {"choices", "correct"} <= set(scored.table.column_names):
-            continue
         frame = scored.frame()
         chance = float((1 / frame["choices"].map(len)).mean())
         accuracy = bootstrap_mean(_right(frame), clusters=frame["cluster"], bounds=(0, 1))
@@ -81,15 +91,12 @@ def pooled(scores: Mapping[str, Result]) -> Result:
 
     if not scores:
         raise InputError("got no task; expected the scores of at least one.")
-    columns = ("item", "cluster", "prompt", "choices", "target", "picked", "correct")
-    numbers = ("probability", "log_probabilities")
-    frames = [
-        scored.frame()[[*columns, *numbers]].assign(task=task) for task, scored in scores.items()
-    ]
+    columns = ["task", *_COLUMNS, *_NUMBERS]
+    frames = [scored.frame().assign(task=task)[columns] for task, scored in scores.items()]
     whole = pd.concat(frames, ignore_index=True)
     # Clusters of two tasks may have one name and have nothing in common.
     whole["cluster"] = whole["task"] + ": " + whole["cluster"]
-    return Result.of("abilities_items", whole[["task", *columns, *numbers]], {"tasks": [*scores]})
+    return Result.of("abilities_items", whole, {"tasks": [*scores]})
 
 
 def reliability_of_all(items: Result) -> tuple[Result | None, Estimate]:

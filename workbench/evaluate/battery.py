@@ -12,6 +12,7 @@ from workbench.evaluate.items import Setup
 from workbench.evaluate.overview import overview
 from workbench.evaluate.scorer import score
 from workbench.evaluate.suites import DEFAULT_SUITE, load_suite
+from workbench.stats import Estimate
 from workbench.tables import Result
 
 if TYPE_CHECKING:
@@ -78,7 +79,19 @@ def run_battery(  # noqa: PLR0913 - what is asked, of whom, how, and from where
         except InputError as error:
             not_run += [(name, str(error)) for name in names]
     missing = pd.DataFrame(not_run, columns=["task", "reason"], dtype=str)
-    return Battery(scores, overview(scores), Result.of("not_run", missing))
+    return Battery(scores, _numbers(scores), Result.of("not_run", missing))
+
+
+def _numbers(scores: Mapping[str, Result]) -> Result:
+    """The overview; with its columns also where there is nothing to look over."""
+    import pandas as pd
+
+    found = overview(scores)
+    if scores:
+        return found
+    columns = ["label", "task", "arm", "metric", *Estimate(None, None, None, 0, "").row(), "items"]
+    empty: dict[str, list[Any]] = {name: [] for name in columns}
+    return Result.of(found.name, pd.DataFrame(empty), found.provenance, found.chart)
 
 
 def battery_setup(judge: str, classifier: str | None, **settings: Any) -> Setup:

@@ -74,7 +74,7 @@ def one_sided(occupations: Result, *, band: float) -> list[str]:
 
 
 def leanings(occupations: Result, *, band: float) -> dict[str, int]:
-    """Of the one-sided occupations, those that lean to "she" (1) and those that lean to "he" (-1)."""
+    """The one-sided occupations, and where each leans: 1 to "she", -1 to "he"."""
     estimates = occupations.frame().set_index("occupation")["estimate"]
     return {
         occupation: 1 if estimates[occupation] > PARITY else -1

@@ -9,41 +9,28 @@ on what it was found with.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from workbench.errors import InputError
 from workbench.evaluate.bias import PARITY, by_occupation, leanings
 from workbench.evaluate.bias import TASK as OCCUPATIONS
-from workbench.evaluate.estimates import mean_of
 from workbench.evaluate.safety import sponsor_wins
-from workbench.stats import Estimate, bootstrap_mean, bootstrap_mean_difference, bootstrap_ratio
-from workbench.tables import Chart, Result
+from workbench.stats import bootstrap_mean, bootstrap_ratio
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     import pandas as pd
+    from numpy.typing import NDArray
 
-__all__ = [
-    "CHANGED",
-    "CONTROL",
-    "UNCHANGED",
-    "Behaviour",
-    "behaviour",
-    "behaviours",
-    "by_group",
-    "by_item",
-    "doses",
-    "harm",
-    "left",
-    "lost",
-    "removed",
-]
+    from workbench.stats import Estimate
+    from workbench.tables import Result
 
-UNCHANGED, CHANGED = "unchanged", "without the direction"
-CONTROL = "without a random direction"
+    Floats = NDArray[np.float64]
+
+__all__ = ["Behaviour", "behaviour", "behaviours", "left", "removed"]
 
 
 @dataclass(frozen=True)
@@ -73,11 +60,22 @@ class Behaviour:
         prompts = frame.loc[~frame["measured"] & (frame["side"] == side), "prompt"]
         return [str(prompt) for prompt in prompts]
 
+    @property
+    def provenance(self) -> dict[str, str]:
+        """What a table about it says of it."""
+        items = self.measured()
+        others = len(self.before) - len(items)
+        return {
+            "behaviour": self.words,
+            "measured_on": f"{len(items)} items of {items['cluster'].nunique()} clusters",
+            "found_with": f"{others} items of other clusters",
+        }
+
     def measured(self) -> pd.DataFrame:
         """The items that the difference is measured on."""
         return self.before[self.before["measured"]]
 
-    def after(self, *runs: Result) -> np.ndarray:
+    def after(self, *runs: Result) -> Floats:
         """The probabilities of the measured items in changed runs, their mean over runs `[item]`.
 
         Raises:
@@ -87,8 +85,10 @@ class Behaviour:
         found = [run.frame().set_index("item")["probability"] for run in runs]
         for one in found:
             if not wanted.isin(one.index).all():
-                raise InputError("the changed run lacks items of the unchanged one; score the same.")
-        return np.mean([one.loc[wanted].to_numpy(dtype=float) for one in found], axis=0)
+                raise InputError(
+                    "the changed run lacks items of the unchanged one; score the same."
+                )
+        return np.asarray(np.mean([one.loc[wanted] for one in found], axis=0), dtype=float)
 
 
 def behaviour(
@@ -209,149 +209,3 @@ def left(found: Behaviour, *runs: Result) -> Estimate:
         clusters=items["cluster"].to_numpy(),
         bounds=(-1, 1),
     )
-
-
-def by_group(found: Behaviour, runs: Mapping[str, Sequence[Result]]) -> Result:
-    """Each group's mean probability by run: what was measured before and after.
-
-    Columns: `group`, `run`, `label`, and the estimate's row.
-
-    Args:
-        found: the behaviour.
-        runs: name -> changed runs, which are averaged; the unchanged one comes first by itself.
-    """
-    items = found.measured()
-    before = items["probability"].to_numpy(dtype=float)
-    values = {UNCHANGED: before} | {name: found.after(*some) for name, some in runs.items()}
-    rows: list[dict[str, Any]] = []
-    for group in dict.fromkeys(items[found.group]):
-        here = (items[found.group] == group).to_numpy()
-        for name, probabilities in values.items():
-            estimate = bootstrap_mean(
-                probabilities[here],
-                clusters=items["cluster"].to_numpy()[here],
-                bounds=(0, 1),
-            )
-            label = str(group) if name == UNCHANGED else f"{group}, {name}"
-            rows.append({"group": group, "run": name, "label": label, **estimate.row()})
-    chart = Chart(
-        kind="intervals",
-        options={
-            "label": "label",
-            "value": "estimate",
-            "low": "low",
-            "high": "high",
-            "colour": "run",
-            "reference": PARITY,
-            "title": f"{found.words}: before and after",
-            "x_title": "mean probability",
-            "alt": "For each group the mean probability unchanged, without the direction and "
-            "without a random one, with intervals.",
-        },
-    )
-    return Result.of(f"{found.name}_before_and_after", rows, _provenance(found), chart)
-
-
-def by_item(found: Behaviour, changed: Result, control: Sequence[Result]) -> Result:
-    """The measured items: `before`, `after`, `change`, and `random` (after a random direction)."""
-    items = found.measured()
-    picked = changed.frame().set_index("item")["picked"]
-    columns = dict.fromkeys(["item", "cluster", found.group, "prompt", "target"])
-    rows = items[list(columns)].assign(
-        side=items["side"],
-        before=items["probability"],
-        after=found.after(changed),
-        random=found.after(*control),
-        picked_before=items["picked"],
-        picked_after=picked.loc[items["item"]].to_numpy(),
-    )
-    rows["change"] = rows["after"] - rows["before"]
-    return Result.of(f"{found.name}_changed_items", rows.reset_index(drop=True), _provenance(found))
-
-
-def doses(
-    found: Behaviour,
-    runs: Mapping[float, Sequence[Result]],
-    control: Mapping[float, Sequence[Result]],
-) -> Result:
-    """How much of the difference is left by the share of the direction that is taken away.
-
-    Columns: `series` (the direction, or a random one), `share`, and the row of `left`. The share 0
-    is the unchanged model.
-    """
-    rows = []
-    for series, by_share in (("the direction", runs), ("a random direction", control)):
-        for share in (0.0, *sorted(by_share)):
-            estimate = left(found, *(by_share[share] if share else ()))
-            rows.append({"series": series, "share": share, **estimate.row()})
-    chart = Chart(
-        kind="lines",
-        options={
-            "x": "share",
-            "y": "estimate",
-            "low": "low",
-            "high": "high",
-            "series": "series",
-            "reference": 0,
-            "title": f"{found.words}: what is left, by dose",
-            "x_title": "share of the direction taken away at each layer",
-            "y_title": "difference of mean probabilities",
-            "alt": "The difference that is left by the share of the direction that is taken away, "
-            "and of a random direction, with intervals.",
-        },
-    )
-    return Result.of(f"{found.name}_dose_response", rows, _provenance(found), chart)
-
-
-def harm(name: str, before: Mapping[str, Result], after: Mapping[str, Result]) -> Result:
-    """What else changed: the right answer's probability after minus before, task by task.
-
-    Columns: `task`, the paired estimate's row, and `accuracy_before` and `accuracy_after`.
-    """
-    rows = []
-    for task, scored in before.items():
-        one, other = scored.frame(), after[task].frame()
-        difference = bootstrap_mean_difference(
-            other["probability"].to_numpy(dtype=float),
-            one["probability"].to_numpy(dtype=float),
-            clusters=one["cluster"].to_numpy(),
-            bounds=(0, 1),
-        )
-        accuracy = [mean_of(result, "correct").value for result in (scored, after[task])]
-        columns = dict(zip(("accuracy_before", "accuracy_after"), accuracy, strict=True))
-        rows.append({"task": task, **difference.row(), **columns})
-    chart = Chart(
-        kind="intervals",
-        options={
-            "label": "task",
-            "value": "estimate",
-            "low": "low",
-            "high": "high",
-            "reference": 0,
-            "title": "Side effects on abilities",
-            "x_title": "change of the right answer's probability",
-            "alt": "For each ability the paired change of the right answer's probability, with its "
-            "interval; the line is at no change.",
-        },
-    )
-    return Result.of(f"{name}_side_effects", rows, {"tasks": [*before]}, chart)
-
-
-def lost(before: Mapping[str, Result], after: Mapping[str, Result]) -> Estimate:
-    """How much less likely the right answers became, over the items of all tasks."""
-    frames = [(task, before[task].frame(), after[task].frame()) for task in before]
-    return bootstrap_mean_difference(
-        np.concatenate([one["probability"].to_numpy(dtype=float) for _, one, _ in frames]),
-        np.concatenate([other["probability"].to_numpy(dtype=float) for _, _, other in frames]),
-        clusters=np.concatenate([(task + ": " + one["cluster"]) for task, one, _ in frames]),
-        bounds=(0, 1),
-    )
-
-
-def _provenance(found: Behaviour) -> dict[str, Any]:
-    items = found.measured()
-    return {
-        "behaviour": found.words,
-        "measured_on": f"{len(items)} items of {items['cluster'].nunique()} clusters",
-        "found_with": f"{len(found.before) - len(items)} items of other clusters",
-    }

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from workbench.errors import InputError
 from workbench.evaluate.benchmarks.catalogue import NAMES, benchmark, find_files, of_kind
 from workbench.evaluate.choices import score_together
 from workbench.evaluate.items import Setup
+from workbench.evaluate.sources import load_sources
 from workbench.evaluate.suites import DEFAULT_SUITE, load_suite
-from workbench.evaluate.tasks import task_items
+from workbench.evaluate.tasks import task_file, task_items
 from workbench.markup import visible
 from workbench.progress import say
 from workbench.provenance import sha256
@@ -118,8 +119,19 @@ def names_of(tasks: Iterable[str]) -> list[str]:
 def _score_tasks(model: Model, suite: Suite, tasks: list[str], setup: Setup) -> dict[str, Result]:
     if not tasks:
         return {}
-    stated = {"suite": suite.name, "suite_version": suite.version, "licence": suite.licence}
-    return score_together(model, {task: (task_items(suite, task), stated) for task in tasks}, setup)
+    asked = {task: (task_items(suite, task), _stated(suite, task)) for task in tasks}
+    return score_together(model, asked, setup)
+
+
+def _stated(suite: Suite, task: str) -> dict[str, Any]:
+    """Where a task's items come from: what a reader needs to ask the very same."""
+    path = task_file(suite, task)
+    return {
+        "suite": suite.name,
+        "suite_version": suite.version,
+        "licence": suite.licence,
+        "data": {path.name: sha256(path)},
+    }
 
 
 def _sorted_out(
@@ -152,6 +164,13 @@ def _score_benchmark(model: Model, wanted: Benchmark, files: list[Path], setup: 
     stated = {
         "benchmark": wanted.name,
         "cluster": wanted.cluster,
+        "licence": _licence(wanted.name),
         "data": {path.name: sha256(path) for path in files},
     }
     return replace(found, provenance={**found.provenance, **stated})
+
+
+def _licence(name: str) -> str | None:
+    """Of a benchmark's published files, as their authors state it; None for files of one's own."""
+    source = load_sources().get(name)
+    return None if source is None else source.licence

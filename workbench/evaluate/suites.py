@@ -129,6 +129,12 @@ def load_suite(name: str = DEFAULT_SUITE) -> Suite:
     for check in suite.checks:
         if check.rests_on is not None:
             suite.check(check.rests_on)
+        asked = suite.tasks.get(check.section, ())
+        if check.task is not None and check.task not in asked:
+            raise InputError(
+                f'{path}: {check.code} is answered by the task "{check.task}", which its section '
+                f"does not ask. {did_you_mean(check.task, asked)}"
+            )
     return suite
 
 

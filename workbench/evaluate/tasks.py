@@ -10,9 +10,26 @@ from workbench.evaluate.items import Item
 from workbench.evaluate.suites import read_yaml
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from workbench.evaluate.suites import Suite
 
-__all__ = ["task_items"]
+__all__ = ["task_file", "task_items"]
+
+
+def task_file(suite: Suite, task: str) -> Path:
+    """The file with a task's items.
+
+    Raises:
+        InputError: for an unknown task, with the closest name.
+    """
+    if task not in suite.task_names():
+        raise InputError(
+            f'The suite "{suite.name}" has no task "{task}". '
+            f"{did_you_mean(task, suite.task_names())}"
+        )
+    config = read_yaml(suite.folder / f"{task}.yaml")
+    return suite.folder / str(config["dataset_kwargs"]["data_files"][config["test_split"]])
 
 
 def task_items(suite: Suite, task: str) -> list[Item]:
@@ -21,13 +38,7 @@ def task_items(suite: Suite, task: str) -> list[Item]:
     Raises:
         InputError: for an unknown task (with the closest name), or a line that is not an item.
     """
-    if task not in suite.task_names():
-        raise InputError(
-            f'The suite "{suite.name}" has no task "{task}". '
-            f"{did_you_mean(task, suite.task_names())}"
-        )
-    config = read_yaml(suite.folder / f"{task}.yaml")
-    path = suite.folder / config["dataset_kwargs"]["data_files"][config["test_split"]]
+    path = task_file(suite, task)
     items = []
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
         try:

@@ -1,5 +1,4 @@
-"""Where a difference comes from: the methods that an audit shows together, and the place they give.
-"""
+"""Where a difference comes from: what an audit looks at together, and the place that it gives."""
 
 from __future__ import annotations
 
@@ -73,7 +72,7 @@ def writing_layer(maps: Sequence[Result]) -> Site:
     return Site("resid_post", int(layer))
 
 
-def pull_probes(
+def pull_probes(  # noqa: PLR0913 - what is probed, for what, and how it is called
     model: Model,
     items: Result,
     pulls: Mapping[str, int],

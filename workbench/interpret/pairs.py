@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, replace
-from itertools import combinations
 from typing import TYPE_CHECKING, Literal, get_args
 
 from workbench.errors import InputError, did_you_mean
@@ -16,16 +15,14 @@ if TYPE_CHECKING:
     import torch
 
     from workbench.model import Model
-    from workbench.tables import Result
 
 __all__ = [
     "AnswerTokens",
     "EncodedPairs",
     "MinimalPair",
+    "comparable",
     "encode_pairs",
     "logit_difference",
-    "occupation_pairs",
-    "twin_pairs",
 ]
 
 AnswerTokens = Literal["single", "first", "sum"]
@@ -129,7 +126,7 @@ def encode_pairs(
     also = [one.also[0] for one in encoded if one.also]
     if len(also) not in {0, len(encoded)} or (also and whole is not None):
         raise InputError(
-            f'{len(also)} of {len(encoded)} pairs have two answers (also=...), with '
+            f"{len(also)} of {len(encoded)} pairs have two answers (also=...), with "
             f'answers="{answers}"; expected all or none, and none where answers are measured in '
             "full."
         )
@@ -145,99 +142,19 @@ def encode_pairs(
     )
 
 
-def occupation_pairs(
-    model: Model, items: Result, occupations: Result, *, count: int
-) -> tuple[str, EncodedPairs]:
-    """Pairs of sentences about the two occupations whose pronouns are furthest apart.
+def comparable(model: Model, pairs: Sequence[MinimalPair]) -> list[MinimalPair]:
+    """The largest group of pairs with equal length that differ at the same positions.
 
-    The sentences differ in the occupation alone, and all have the occupation at the same position.
-
-    Args:
-        model: a loaded model.
-        items: scored items of the task `occupation_pronoun`.
-        occupations: P(she) by occupation (`evaluate.bias.by_occupation`).
-        count: how many pairs at most.
-
-    Returns:
-        What is compared, in words, and the pairs as tokens: the answer is "she", the foil "he".
+    Pairs whose answers begin with the same token as the foil are left out.
 
     Raises:
-        InputError: where fewer than two occupations have a score, or no two are equally many tokens
-            of this model.
+        InputError: for an answer that is empty, or changes how the prompt's end is cut into tokens.
     """
-    scored = occupations.frame().dropna(subset=["estimate"]).set_index("occupation")["estimate"]
-    if len(scored) < 2:  # noqa: PLR2004 - a pair
-        raise InputError("Fewer than two occupations have a score: there is nothing to compare.")
-    prompts = items.frame()
-    ranked = scored.sort_values(ascending=False, kind="stable")
-    contrasts = sorted(
-        combinations(ranked.index, 2), key=lambda ends: ranked[ends[1]] - ranked[ends[0]]
-    )
-    for she, he in contrasts:
-        texts = prompts.loc[prompts["occupation"] == she, "prompt"]
-        pairs = [
-            MinimalPair(text, text.replace(f" {she} ", f" {he} "), " she", " he") for text in texts
-        ]
-        alike = _alike(model, pairs)
-        if alike:
-            encoded = encode_pairs(model, alike[:count], answers="first")
-            return f'"{she}" against "{he}"', encoded
-    raise InputError(
-        "No two occupations of the task are equally many tokens of this model, so that no minimal "
-        "pair can be patched position by position."
-    )
-
-
-def twin_pairs(
-    model: Model, items: Result, *, treated: str, control: str, count: int
-) -> EncodedPairs:
-    """Pairs of a task's twins: items that are equal but for what is tested.
-
-    The clean prompt is the treated one. The answer is its target, and the control's target counts
-    as the answer, too: what differs between the runs is then whether the model gives what is asked
-    about, and not which names it has read. The foil is the choice that both have.
-
-    Args:
-        model: a loaded model.
-        items: scored items with `arm`, `pair`, `target` and two `choices`, of which the twins share
-            one.
-        treated, control: the two arms.
-        count: how many pairs at most.
-
-    Raises:
-        InputError: where no twins are equally many tokens of this model, or their answers begin
-            with the same token.
-    """
-    frame = items.frame().set_index("pair")
-    first, second = (frame[frame["arm"] == arm] for arm in (treated, control))
-    pairs = []
-    for pair in first.index.intersection(second.index, sort=False):
-        one, other = first.loc[pair], second.loc[pair]
-        (foil,) = set(one["choices"]) - {one["target"]}
-        pairs.append(
-            MinimalPair(one["prompt"], other["prompt"], one["target"], foil, also=other["target"])
-        )
-    alike = _alike(model, [pair for pair in pairs if _apart(model, pair)])
-    if not alike:
-        raise InputError(
-            f"No two twins of the task ({treated}, {control}) are equally many tokens of this "
-            "model with answers that it tells apart, so that no pair can be patched position by "
-            "position."
-        )
-    return encode_pairs(model, alike[:count], answers="first")
-
-
-def _apart(model: Model, pair: MinimalPair) -> bool:
-    """Whether the answers begin with other tokens than the foil."""
-    one = _encode(model, pair)
-    return one.foil[0] not in {one.answer[0], one.also[0]}
-
-
-def _alike(model: Model, pairs: Sequence[MinimalPair]) -> list[MinimalPair]:
-    """The largest group of pairs with equal length that differ at the same positions."""
     groups: dict[tuple[int, ...], list[MinimalPair]] = defaultdict(list)
     for pair in pairs:
         one = _encode(model, pair)
+        if one.foil[0] in one.firsts:
+            continue
         if len(one.clean) == len(one.corrupted):
             ids = zip(one.clean, one.corrupted, strict=True)
             changed = [at for at, (clean, corrupted) in enumerate(ids) if clean != corrupted]
@@ -273,6 +190,11 @@ class _Encoded:
     answer: tuple[int, ...]
     foil: tuple[int, ...]
     also: tuple[int, ...] = ()
+
+    @property
+    def firsts(self) -> set[int]:
+        """The first tokens of what counts as the answer."""
+        return {ids[0] for ids in (self.answer, self.also) if ids}
 
 
 def _encode(model: Model, pair: MinimalPair) -> _Encoded:
@@ -322,8 +244,7 @@ def _require_answers(model: Model, pair: MinimalPair, one: _Encoded, answers: An
                 f'{token_texts(model, ids)}. Pass answers="first" to measure its first token, or '
                 'answers="sum" for the sum over its tokens.'
             )
-    firsts = {ids[0] for ids in (one.answer, one.also) if ids}
-    if one.answer == one.foil or (answers != "sum" and one.foil[0] in firsts):
+    if one.answer == one.foil or (answers != "sum" and one.foil[0] in one.firsts):
         raise InputError(
             f'the answers "{pair.answer}" and "{pair.foil}" begin with the same token of this '
             "model; expected answers that differ in their first token."

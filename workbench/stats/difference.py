@@ -15,8 +15,8 @@ import numpy as np
 
 from workbench.stats.clusters import design_effect
 from workbench.stats.estimate import LEVEL, Estimate
-from workbench.stats.means import clustered_mean
-from workbench.stats.resampling import UNBOUNDED
+from workbench.stats.means import clustered_mean, standard_error
+from workbench.stats.resampling import ROUNDING, UNBOUNDED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,7 +40,7 @@ __all__ = [
 
 _SMALLEST = 1e-12
 """A p-value below it is said to be this small."""
-_STEPS = 60
+_LARGEST = 0.4999
 
 
 @dataclass(frozen=True)
@@ -78,23 +78,25 @@ class Difference:
         return self._p(lambda level: _second(self.ends(level)), margin, -1)
 
     def _p(self, end: Callable[[float], float | None], margin: float, side: int) -> float | None:
+        from scipy.optimize import brentq
+
         beyond = side * (self.value - margin)
         if self.exact:
             return _SMALLEST if beyond > 0 else 1.0
         if end(LEVEL) is None:
             return None
-        if beyond <= 0:
+
+        def past(log_error: float) -> float:
+            reached = end(1 - 2 * math.exp(log_error))
+            return -math.inf if reached is None else side * (reached - margin)
+
+        lowest, highest = math.log(_SMALLEST), math.log(_LARGEST)
+        if past(highest) <= 0:
             # On the margin's own side an interval says nothing for lying beyond it.
             return 1.0
-        lowest, highest = _SMALLEST, 0.5
-        for _ in range(_STEPS):
-            middle = math.sqrt(lowest * highest)
-            reached = end(1 - 2 * middle)
-            if reached is not None and side * (reached - margin) > 0:
-                highest = middle
-            else:
-                lowest = middle
-        return highest
+        if past(lowest) > 0:
+            return _SMALLEST
+        return math.exp(brentq(past, lowest, highest, xtol=1e-9))
 
 
 def same(n: int, method: str) -> Difference:
@@ -117,14 +119,30 @@ def mean_difference(
     values = np.asarray(differences, dtype=float)
     found = clustered_mean(values, clusters, bounds=bounds)
     assert found.value is not None
-    if found.low is None:
-        return Difference(found.value, found.n, f"paired {found.method}", lambda _: (None, None))
+    ends = _t_ends(values, clusters, bounds)
+    return Difference(found.value, found.n, f"paired {found.method}", ends)
+
+
+def _t_ends(values: Floats, clusters: ArrayLike | None, bounds: Bounds) -> Callable[[float], Ends]:
+    """The ends of `clustered_mean`'s interval at any level, with the standard error known once."""
+    from scipy.special import stdtrit
+
+    error = standard_error(values, clusters)
+    units = values.size if clusters is None else np.unique(np.asarray(clusters)).size
+    if error is None or error <= ROUNDING * np.abs(values).max():
+
+        def without_spread(level: float) -> Ends:
+            at = clustered_mean(values, clusters, bounds=bounds, level=level)
+            return at.low, at.high
+
+        return without_spread
+    mean = float(values.mean())
 
     def ends(level: float) -> Ends:
-        at = clustered_mean(values, clusters, bounds=bounds, level=level)
-        return at.low, at.high
+        half = float(stdtrit(units - 1, (1 + level) / 2)) * error
+        return max(bounds[0], mean - half), min(bounds[1], mean + half)
 
-    return Difference(found.value, found.n, f"paired {found.method}", ends)
+    return ends
 
 
 def shares_difference(
@@ -178,9 +196,9 @@ def tango_ends(gained: float, lost: float, n: float, level: float = LEVEL) -> tu
     value, edge = (gained - lost) / n, 1 - 1e-9
     low, high = -1.0, 1.0
     if score(-edge) > z > score(min(value, edge)):
-        low = float(brentq(lambda d: score(d) - z, -edge, min(value, edge), xtol=1e-12))
+        low = float(brentq(lambda d: score(d) - z, -edge, min(value, edge), xtol=1e-11))
     if score(edge) < -z < score(max(value, -edge)):
-        high = float(brentq(lambda d: score(d) + z, max(value, -edge), edge, xtol=1e-12))
+        high = float(brentq(lambda d: score(d) + z, max(value, -edge), edge, xtol=1e-11))
     return low, high
 
 
@@ -211,13 +229,14 @@ def distance_difference(
     value = abs(start + step - centre) - abs(start - centre)
     kind = clustered_mean(other - one, clusters, bounds=reach)
 
+    means_at, steps_at = _t_ends(one, clusters, bounds), _t_ends(other - one, clusters, reach)
+
     def ends(level: float) -> Ends:
         each = 1 - (1 - level) / 2
-        means = clustered_mean(one, clusters, bounds=bounds, level=each)
-        steps = clustered_mean(other - one, clusters, bounds=reach, level=each)
-        if means.low is None or means.high is None or steps.low is None or steps.high is None:
+        means, steps = means_at(each), steps_at(each)
+        if None in means or None in steps:
             return None, None
-        return _projected((means.low, means.high), (steps.low, steps.high), centre)
+        return _projected(means, steps, centre)  # type: ignore[arg-type] # neither end is None
 
     method = f"projection of paired {kind.method}, distance from {centre:g}"
     return Difference(value, one.size, method, ends)

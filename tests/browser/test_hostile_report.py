@@ -1,0 +1,63 @@
+"""A report of a run in which everything is an attack: in a real browser, nothing of it happens."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from browsing import NEEDS_BROWSER, open_all, opened
+from make_run import ATTACKS, make_run
+
+from workbench.audit.report import build_report
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from playwright.sync_api import Browser
+
+pytestmark = NEEDS_BROWSER
+
+# A run could not be read at all without these, and its notebooks are poisoned cell by cell.
+KEPT = {
+    *("schema", "code", "section", "sections", "state", "verdict", "severity", "direction"),
+    *("kind", "path", "codes", "cell_type", "output_type", "worst_is"),
+}
+
+
+def poisoned(value: Any, attack: str) -> Any:
+    """The JSON with each text in it replaced, but for the names of what there is."""
+    if isinstance(value, dict):
+        return {key: item if key in KEPT else poisoned(item, attack) for key, item in value.items()}
+    if isinstance(value, list):
+        return [poisoned(item, attack) for item in value]
+    return attack if isinstance(value, str) else value
+
+
+@pytest.fixture(scope="module", params=range(len(ATTACKS)))
+def report(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The report of a run in which every text is one attack."""
+    run = make_run(tmp_path_factory.mktemp("run"))
+    attack = ATTACKS[request.param]
+    for path in [*run.rglob("*.json"), *run.rglob("*.ipynb")]:
+        content = poisoned(json.loads(path.read_text("utf-8")), attack[:100_000])
+        path.write_text(json.dumps(content), "utf-8")
+    return build_report(run)
+
+
+def test_nothing_of_it_happens(browser: Browser, report: Path) -> None:
+    page, log = opened(browser, report)
+    open_all(page)
+    for field in page.get_by_label("Filter rows").all():
+        field.fill("a")
+    for button in page.locator(".table th:last-child button").all():
+        button.click()
+    assert log.requests == [report.as_uri()]
+    assert log.messages == []
+    assert log.dialogs == []
+    assert page.url == report.as_uri()
+    assert page.locator("iframe, object, embed, form, base, link, template").count() == 0
+    assert page.locator("main a:not([href^='#'])").count() == 0
+    assert page.evaluate("document.documentElement.scrollWidth") <= 1360
+    assert report.stat().st_size < 3_000_000
+    page.close()
