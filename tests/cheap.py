@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 FORKS = Path(__file__).parent / "faults" / "cheap_audits.py"
-DEADLINE = 120
+DEADLINE = 60
 
 # What a section of a made-up suite begins with, where no model is wanted.
 LOAD = """\

@@ -58,15 +58,16 @@ def test_show_as_json_is_the_definition(run: Run) -> None:
     assert shown["parameters"]["pairs"]["default"] == 12
 
 
-def test_check_says_what_holds_and_what_is_left_out(run: Run, tmp_path: Path) -> None:
+def test_check_says_what_is_changed_and_what_is_left_out(run: Run, tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
     path.write_text(
         'title = "Mine"\nversion = "1"\nsections = ["safety"]\n[checks.SAFE-REF-1]\n'
-        "enabled = false\n"
+        "enabled = false\n[checks.SAFE-PRIV-1]\nthreshold = 0.2\n"
     )
     shown = run("check", path, "quick")
     assert shown.code == 0
     assert "Mine 1: safety; 6 checks" in shown.out
+    assert "  SAFE-PRIV-1: threshold 0.2, usually 0.05" in shown.out
     assert "  SAFE-REF-1 is left out: The audit's definition leaves it out." in shown.out
     assert "  SAFE-TRIG-1 is left out: It rests on SAFE-REF-1, which is left out." in shown.out
 

@@ -294,7 +294,11 @@ def test_a_numeric_verdict_has_its_method_and_n(organism: Audit) -> None:
 def test_the_run_folder_has_exactly_the_designed_files(
     name: str, audits: dict[str, Future[Audit]]
 ) -> None:
-    top = {"audit.json", "provenance.json", "findings.json", "report.html", "manifest.json"}
+    top = {
+        *("audit.json", "provenance.json", "status.json", "manifest.json"),
+        *("findings.json", "findings.parquet", "report.html", "model-card.md"),
+        *("bom.cdx.json", "ro-crate-metadata.json"),
+    }
     per_section = {
         f"sections/{section}/{name}"
         for section in SECTIONS

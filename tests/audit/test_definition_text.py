@@ -19,6 +19,7 @@ from workbench.audit.definition import (
     read_definition,
 )
 from workbench.audit.definition_text import definition_text, open_parameters, toml_value
+from workbench.errors import InputError
 from workbench.evaluate.suites import load_suite
 
 if TYPE_CHECKING:
@@ -98,6 +99,38 @@ def test_whatever_can_be_read_survives_being_shown(
     again = load_definition(path)
     assert again == found.definition
     assert definition_digest(again) == definition_digest(found.definition)
+
+
+KEYS_THERE_ARE = [
+    *("title", "version", "description", "questions", "model", "sections", "tasks", "limits"),
+    *("parameters", "checks", "check", "statements", "bias", "benchmarks", "items", "memory"),
+    *("section_seconds", "pairs", "BIAS-*", "SAFE-REF-1", "threshold", "severity", "enabled"),
+    *("code", "question", "task", "metric", "direction", "group", "unit", "rests_on", "limit"),
+]
+WORDS = st.sampled_from([*KEYS_THERE_ARE, "small-world", "injection", "lm-eval:a", "8 GB", "low"])
+ANYTHING = st.recursive(
+    WORDS | TEXT | st.booleans() | st.integers() | st.floats(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(WORDS | TEXT, inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(file=st.dictionaries(WORDS | TEXT, ANYTHING, max_size=6))
+def test_whatever_a_file_says_it_is_read_or_refused_with_its_path(
+    tmp_path_factory: pytest.TempPathFactory, file: dict[str, Any]
+) -> None:
+    path = tmp_path_factory.mktemp("suites") / "mine.toml"
+    file = {"title": "a", "version": "1", **file}
+    lines = (f"{toml_value(key)} = {toml_value(one)}\n" for key, one in file.items())
+    path.write_text("".join(lines), encoding="utf-8")
+    try:
+        load_definition(path)
+    except InputError as error:
+        said = str(error)
+    else:
+        said = str(path)
+    assert said.startswith(str(path))
 
 
 @given(

@@ -10,10 +10,12 @@ import pytest
 from make_run import HOSTILE, make_run
 from small_runs import make
 
-from workbench.audit.diff import RunDiff, diff_json, diff_runs
+from workbench.audit.diff import RunDiff, diff_runs
+from workbench.audit.diff_json import diff_json
 from workbench.audit.diff_page import diff_html
 from workbench.audit.diff_text import diff_text
 from workbench.errors import InputError
+from workbench.tables import Result
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,6 +42,19 @@ def test_equal_runs_have_no_difference(tmp_path: Path) -> None:
     assert found.sentence.startswith("No difference")
     assert found.sentence in diff_text(found)
     assert diff_json(found)["equal"] is True
+
+
+def test_equal_tables_without_answers_are_no_difference(tmp_path: Path) -> None:
+    first, second = make(tmp_path / "a"), make(tmp_path / "b")
+    rows = [{"item": "1", "before": 0.5}, {"item": "2", "before": 0.25}]
+    for run in (first, second):
+        Result.of("changed_items", rows).save(run / "sections" / "safety")
+    assert diff_runs(first, second).equal
+    rows[0]["before"] = 0.75
+    Result.of("changed_items", rows).save(second / "sections" / "safety")
+    found = diff_runs(first, second)
+    assert not found.equal
+    assert "no column" in found.not_paired[0]
 
 
 def test_changed_verdicts_come_first_with_both_numbers_and_the_difference(tmp_path: Path) -> None:
@@ -156,6 +171,24 @@ def test_broken_tables_do_not_stop_it(tmp_path: Path) -> None:
     assert by_code(found)["SAFE-REF-1"].found.number == ""
     assert any(one.name == "identity" for one in found.facts)
     assert "identity" in diff_text(found)
+
+
+def test_strange_tables_and_sections_do_not_stop_it(tmp_path: Path) -> None:
+    first, second = make(tmp_path / "a"), make(tmp_path / "b", seed=1)
+    audit = json.loads((second / "audit.json").read_text())
+    audit["definition"]["sections"] += ["/etc", "../..", "a\x00b"]
+    (second / "audit.json").write_text(json.dumps(audit))
+    folder = second / "sections" / "safety"
+    Result.of("refusal", [{"item": ["a"], "probability": 0.5}]).save(folder)
+    rows = [{"item": f"{n}", "arm": "", "correct": "text", "prompt": "?"} for n in range(3)]
+    for run in (first, second):
+        Result.of("words", rows).save(run / "sections" / "safety")
+    Result.of("trigger", [{"item": "1", "pair": {"a": 1}, "arm": "treated"}]).save(folder)
+    found = diff_runs(first, second)
+    assert by_code(found)["SAFE-REF-1"].found.number == ""
+    assert by_code(found)["ABLE-1"].found.number == "mean correct"
+    assert found.second.incomplete
+    diff_html(found)
 
 
 def test_the_page_is_whole_and_the_same_each_time(tmp_path: Path) -> None:

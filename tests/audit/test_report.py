@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from auditing import invoke
 from make_run import HOSTILE, make_run, other_findings, status, v4, write, write_section
 
 from workbench.audit.addresses import addresses
 from workbench.audit.checks import Findings
 from workbench.audit.evidence import read_run
 from workbench.audit.headline import verdict_sentence
+from workbench.audit.lock import hold
 from workbench.audit.report import build_report
 from workbench.errors import InputError
 
@@ -115,7 +117,7 @@ def test_only_its_own_scripts_may_run(page: Page) -> None:
     ]
     assert len(digests) == 4  # the page's, the charts', the library that draws them, the tables'
     rules = dict(rule.strip().split(" ", 1) for rule in policy.split(";"))
-    assert rules["script-src"].split() == digests
+    assert sorted(rules["script-src"].split()) == sorted(digests)
     assert rules["default-src"] == "'none'"
     assert rules["img-src"] == "data:"
     assert "unsafe-eval" not in policy
@@ -264,7 +266,8 @@ def test_evidence_that_cannot_be_shown_says_why(page: Page) -> None:
 
 def test_the_chain_goes_from_behaviour_to_intervention(page: Page) -> None:
     top = page.text[: page.text.index("Findings Each dot")]
-    assert "Behaviour Is “he” much likelier than “she” after “the carpenter”?" in top
+    assert "Behaviour Is “he” much likelier than “she” after “the carpenter”? 0.800" in top
+    assert "share; it fails above 0.65. See the finding" in top
     assert "Mechanism Patching the residual stream. See where" in top
     assert "Intervention Head 0.3 ablated. It helps. See what changed" in top
 
@@ -294,6 +297,17 @@ def test_a_run_that_was_taken_up_again_says_so(copy: Path) -> None:
     text = Page(build_report(copy).read_text("utf-8")).text
     assert "This run was taken up again: 2 attempts" in text
     assert "Attempt 1, 2026-11-21T04:05:00+00:00: interrupted." in text
+
+
+def test_the_report_of_a_run_that_is_being_written_is_refused(
+    copy: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with hold(copy):
+        refused = invoke(monkeypatch, capsys, "report", copy)
+    assert refused.code == 2
+    assert "an audit is writing this run" in refused.err
+    assert not (copy / "report.html").exists()
+    assert invoke(monkeypatch, capsys, "report", copy).code == 0
 
 
 def test_a_section_still_running_was_killed(copy: Path) -> None:

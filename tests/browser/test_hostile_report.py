@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,6 +13,7 @@ from make_run import ATTACKS, make_run
 from workbench.audit.report import build_report
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from playwright.sync_api import Browser
@@ -25,22 +27,28 @@ KEPT = {
 }
 
 
-def poisoned(value: Any, attack: str) -> Any:
-    """The JSON with each text in it replaced, but for the names of what there is."""
+def poisoned(value: Any, attacks: Iterator[str]) -> Any:
+    """The JSON with each text in it replaced by the next attack, but for what names things."""
     if isinstance(value, dict):
-        return {key: item if key in KEPT else poisoned(item, attack) for key, item in value.items()}
+        return {
+            key: item if key in KEPT else poisoned(item, attacks) for key, item in value.items()
+        }
     if isinstance(value, list):
-        return [poisoned(item, attack) for item in value]
-    return attack if isinstance(value, str) else value
+        return [poisoned(item, attacks) for item in value]
+    return next(attacks) if isinstance(value, str) else value
 
 
-@pytest.fixture(scope="module", params=range(len(ATTACKS)))
+@pytest.fixture(
+    scope="module",
+    params=[ATTACKS[:-1], ATTACKS[3:-1], (ATTACKS[-1][:100_000],)],
+    ids=["one after another", "otherwise", "endless lines"],
+)
 def report(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The report of a run in which every text is one attack."""
+    """The report of a run in which every text is an attack."""
     run = make_run(tmp_path_factory.mktemp("run"))
-    attack = ATTACKS[request.param]
-    for path in [*run.rglob("*.json"), *run.rglob("*.ipynb")]:
-        content = poisoned(json.loads(path.read_text("utf-8")), attack[:100_000])
+    attacks = cycle(request.param)
+    for path in sorted([*run.rglob("*.json"), *run.rglob("*.ipynb")]):
+        content = poisoned(json.loads(path.read_text("utf-8")), attacks)
         path.write_text(json.dumps(content), "utf-8")
     return build_report(run)
 

@@ -2,8 +2,8 @@
 
 After each: no section is called complete that did not come to its end, which the sections
 themselves bear witness to outside of the run; no kernel is left. In the end: the findings, byte for
-byte, of an audit that nobody disturbed. `WORKBENCH_KILLS` is the number; nine tenths hit made-up sections that
-need no model, the others the quick audit of an organism.
+byte, of an audit that nobody disturbed. `WORKBENCH_KILLS` is the number; nine tenths hit made-up
+sections that need no model, the others the quick audit of an organism.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import random
 import signal
+import subprocess
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -18,7 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 import pytest
-from cheap import Workshop
+from auditing import COMMAND, Audit, workbench
+from cheap import DEADLINE, Workshop
 
 from workbench.audit.attempt import read_statuses
 from workbench.audit.folder import AUDIT, AuditRecord
@@ -85,7 +87,6 @@ class Tally:
     """What was killed, and how."""
 
     kills: dict[str, int] = field(default_factory=dict)
-    seconds: float = 0.0
 
     def add(self, what: str, number: int) -> None:
         name = f"{what} {signal.Signals(number).name}"
@@ -104,12 +105,17 @@ def workshop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workshop]:
 
 
 def disturb(
-    parent: psutil.Process, kernels: Callable[[], list[Any]], draw: random.Random, most: int
+    parent: psutil.Process,
+    kernels: Callable[[], list[Any]],
+    draw: random.Random,
+    most: int,
+    *,
+    longest: float = 2.0,
 ) -> list[tuple[str, int]]:
     """Kill kernels and then perhaps the audit itself, until it has ended; who was hit by what."""
     done: list[tuple[str, int]] = []
     while len(done) < most:
-        end = time.monotonic() + draw.uniform(0.0, 2.5)
+        end = time.monotonic() + draw.uniform(0.0, longest)
         while time.monotonic() < end and parent.is_running() and parent.status() != "zombie":
             time.sleep(0.01)
         number = draw.choice(SIGNALS)
@@ -191,8 +197,40 @@ def test_kills_at_random_moments(workshop: Workshop) -> None:
     assert undisturbed.code == 0, undisturbed.err
     assert set(undisturbed.verdicts.values()) == {"pass", "fail"}
     expected = (undisturbed.run / "findings.json").read_bytes()
-    draw, tally, start = random.Random(0), Tally(), time.monotonic()
+    draw, tally = random.Random(0), Tally()
     while tally.total < 0.9 * KILLS:
         run = kill_until_complete(workshop, draw, tally)
         assert (run / "findings.json").read_bytes() == expected
-    print(tally.kills, f"{time.monotonic() - start:.0f} s")
+    assert len(tally.kills) == 2 * len(SIGNALS)
+
+
+def test_kills_of_the_audit_of_an_organism(tmp_path: Path) -> None:
+    """The same with a real model, real scores and their cache."""
+    quick = ("organism:planted", "--suite", "quick", "--limit", 12)
+    undisturbed = workbench("audit", *quick, "--out", tmp_path / "undisturbed", "--json")
+    assert undisturbed.code == 0, undisturbed.err
+    expected = (undisturbed.run / "findings.json").read_bytes()
+    draw, tally = random.Random(1), Tally()
+    while tally.total < 0.08 * KILLS:
+        out = tmp_path / f"{tally.total}"
+        ended = Audit(1, "", "")
+        while ended.code != 0:
+            run = run_of(out)
+            what = (*quick, "--out", out) if run is None else ("--resume", run)
+            with subprocess.Popen(
+                [COMMAND, "audit", *map(str, (*what, "--json"))],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            ) as process:
+                parent = psutil.Process(process.pid)
+                time.sleep(draw.uniform(0, 3))
+                most = 2 if tally.total < 0.08 * KILLS else 0
+                for each in disturb(parent, parent.children, draw, most, longest=6):
+                    tally.add(*each)
+                printed, said = process.communicate(timeout=2 * DEADLINE)
+            ended = Audit(process.returncode, printed, said)
+            assert "Traceback" not in ended.err, ended.err
+            assert ended.code in {0, 2, 3, 130, -signal.SIGKILL, -signal.SIGTERM}, ended.err
+        assert (ended.run / "findings.json").read_bytes() == expected
+        assert verify_run(ended.run) == []

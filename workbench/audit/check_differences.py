@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from workbench.audit.check_numbers import Number, Values, candidates
-from workbench.audit.evidence import inside
-from workbench.comparison.matching import match
-from workbench.errors import InputError
 from workbench.stats.difference import (
     Difference,
     distance_difference,
@@ -21,20 +18,16 @@ from workbench.stats.difference import (
 )
 from workbench.stats.estimate import LEVEL, Estimate
 from workbench.stats.resampling import ROUNDING, UNBOUNDED
-from workbench.tables import Result
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from pathlib import Path
 
     import pandas as pd
 
     from workbench.audit.checks import Finding
-    from workbench.audit.evidence import Evidence
+    from workbench.audit.run_tables import RunTables
 
-__all__ = ["CheckDifference", "RunTables", "check_difference"]
-
-_MOST_BYTES = 1 << 30
+__all__ = ["CheckDifference", "check_difference"]
 
 
 @dataclass(frozen=True)
@@ -52,82 +45,6 @@ class CheckDifference:
     number: str = ""
     same_items: bool | None = None
     note: str = ""
-
-
-@dataclass
-class RunTables:
-    """The tables of items that a run keeps, each read once.
-
-    Attributes:
-        run: its folder.
-        evidence: what it holds.
-    """
-
-    run: Path
-    evidence: Evidence
-    _read: dict[str, Result | None] = field(default_factory=dict)
-    _frames: dict[str, pd.DataFrame] = field(default_factory=dict)
-    _differ: dict[tuple[str, Path], str] = field(default_factory=dict)
-
-    @property
-    def weights(self) -> str | None:
-        """The digest of the weights that were looked at."""
-        model = self.evidence.provenance.get("model")
-        digest = model.get("weights_digest") if isinstance(model, dict) else None
-        return digest if isinstance(digest, str) and digest else None
-
-    def items(self, path: str) -> Result | None:
-        """The table at a path inside the run, where it is one of items; else None."""
-        if path not in self._read:
-            self._read[path] = self._load(path)
-        return self._read[path]
-
-    def frame(self, path: str) -> pd.DataFrame:
-        """The rows of a table that `items` gives, not to be changed."""
-        if path not in self._frames:
-            table = self.items(path)
-            assert table is not None
-            self._frames[path] = table.frame()
-        return self._frames[path]
-
-    def differ(self, path: str, other: RunTables) -> str:
-        """In what the items of another run's table differ, as a sentence; empty where in nothing.
-
-        Both have the table.
-        """
-        if (path, other.run) not in self._differ:
-            self._differ[path, other.run] = _differ(path, self.items(path), other.items(path))
-        return self._differ[path, other.run]
-
-    def shown(self, finding: Finding) -> Iterator[tuple[str, Mapping[str, Any]]]:
-        """The tables behind a finding, and which of their rows, as far as that is said."""
-        for exhibit in self.evidence.exhibits:
-            if exhibit.kind == "items" and exhibit.shows(finding.code):
-                yield exhibit.path, exhibit.where
-        for path in finding.evidence:
-            yield path, {}
-
-    def all_items(self) -> dict[str, Result]:
-        """Every table of items: its path without `sections/` and suffix -> the table."""
-        found = {}
-        for section in self.evidence.sections:
-            for path in sorted((self.run / "sections" / section.name).glob("*.parquet")):
-                table = self.items(path.relative_to(self.run).as_posix())
-                if table is not None:
-                    found[f"{section.name}/{path.stem}"] = table
-        return found
-
-    def _load(self, path: str) -> Result | None:
-        file = self.run / path
-        try:
-            if not inside(self.run, file) or not file.is_file():
-                return None
-            if file.stat().st_size > _MOST_BYTES:
-                return None
-            table = Result.load(file)
-        except (InputError, OSError, ValueError):
-            return None
-        return table if "item" in table.table.column_names else None
 
 
 def check_difference(
@@ -198,21 +115,6 @@ def _number(
         if number.gives(frames[0], one) and number.gives(frames[1], other):
             return number
     return None
-
-
-def _differ(path: str, one: Result | None, other: Result | None) -> str:
-    assert one is not None
-    assert other is not None
-    try:
-        matched = match(path, one, other, ("the first run", "the second run"))
-    except InputError as error:
-        return str(error)
-    if not matched.only_first and not matched.only_second:
-        return ""
-    return (
-        f"{path}: the runs asked other items: {len(matched.only_first):,} only in the first run, "
-        f"{len(matched.only_second):,} only in the second, {len(matched.first):,} in both."
-    )
 
 
 def _paired(

@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from workbench.audit.check_differences import CheckDifference, RunTables, check_difference
+from workbench.audit.check_differences import CheckDifference, check_difference
+from workbench.audit.diff_items import compared_items
 from workbench.audit.evidence import read_run
 from workbench.audit.run_facts import FactChange, changed_checks, changed_facts
-from workbench.comparison.comparison import Comparison, compare_results
-from workbench.comparison.matching import match
-from workbench.comparison.paired import usual_metrics
-from workbench.errors import InputError
-from workbench.stats.estimate import LEVEL, Estimate
+from workbench.audit.run_tables import RunTables
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from workbench.audit.checks import Finding
     from workbench.audit.evidence import Evidence
-    from workbench.tables import Result
+    from workbench.comparison.comparison import Comparison
+    from workbench.stats.estimate import Estimate
 
-__all__ = ["CHANGES", "FindingChange", "RunDiff", "Side", "diff_json", "diff_runs"]
+__all__ = ["CHANGES", "FindingChange", "RunDiff", "Side", "diff_runs"]
 
 Change = Literal["verdict", "lost", "gained", "definition", "numbers", "same"]
 CHANGES: tuple[Change, ...] = ("verdict", "lost", "gained", "definition", "numbers", "same")
@@ -154,7 +151,7 @@ def diff_runs(first: Path, second: Path) -> RunDiff:
     names = (one.run_id, other.run_id)
     if names[0] == names[1] or not all(names):
         names = ("the first run", "the second run")
-    comparison, not_paired = _compared(tables, names)
+    comparison, not_paired = compared_items(tables, names)
     return RunDiff(
         first=_side(one, names[0]),
         second=_side(other, names[1]),
@@ -239,84 +236,3 @@ def _two_sided(found: CheckDifference) -> float | None:
 
 def _known(value: float) -> float | None:
     return None if value != value else float(value)  # noqa: PLR0124 - NaN alone is not
-
-
-def _compared(
-    tables: tuple[RunTables, RunTables], names: tuple[str, str]
-) -> tuple[Comparison | None, list[str]]:
-    """The tables that both runs have, paired on the items in both; what is not paired, and why."""
-    one, other = (run.all_items() for run in tables)
-    fitting: list[str] = []
-    reasons = []
-    for task in dict.fromkeys([*one, *other]):
-        if task not in one or task not in other:
-            reasons.append(f"{task}: only {names[task not in one]} has it.")
-            continue
-        reason, pairs = _obstacle(task, one[task], other[task], names)
-        reasons += [reason] if reason else []
-        fitting += [task] if pairs else []
-    if not fitting:
-        return None, reasons
-    scored = {
-        name: {task: run[task] for task in fitting}
-        for name, run in zip(names, (one, other), strict=True)
-    }
-    return compare_results(scored), reasons
-
-
-def _obstacle(task: str, one: Result, other: Result, names: tuple[str, str]) -> tuple[str, int]:
-    """What cannot be paired of two tables of items, and why; and how many items can be."""
-    try:
-        matched = match(task, one, other, names)
-        usual_metrics(matched)
-    except (InputError, TypeError, ValueError) as error:
-        return str(error), 0
-    alone, pairs = (len(matched.only_first), len(matched.only_second)), len(matched.first)
-    if not any(alone):
-        return "", pairs
-    return (
-        f"{task}: not all items are the same: {alone[0]:,} are only in {names[0]}, {alone[1]:,} "
-        f"only in {names[1]}; the {pairs:,} in both are paired."
-    ), pairs
-
-
-def diff_json(diff: RunDiff) -> dict[str, Any]:
-    """The same as JSON values; what is undefined is null."""
-    return {
-        "schema": 1,
-        "first": asdict(diff.first),
-        "second": asdict(diff.second),
-        "equal": diff.equal,
-        "findings_differ": diff.findings_differ,
-        "counts": dict(diff.counts),
-        "findings": [_finding_json(one) for one in diff.findings],
-        "facts": [asdict(one) for one in diff.facts],
-        "paired": _rows(diff.comparison.table) if diff.comparison else [],
-        "changed_items": _rows(diff.comparison.changed) if diff.comparison else [],
-        "not_paired": list(diff.not_paired),
-        "level": LEVEL,
-    }
-
-
-def _finding_json(one: FindingChange) -> dict[str, Any]:
-    found = one.found.difference
-    return {
-        "code": one.code,
-        "change": one.change,
-        "definition": one.definition,
-        "first": None if one.first is None else one.first.model_dump(mode="json"),
-        "second": None if one.second is None else one.second.model_dump(mode="json"),
-        "difference": None if one.difference is None else asdict(one.difference),
-        "paired": bool(found is not None and found.paired),
-        "same_items": one.found.same_items,
-        "number": one.found.number,
-        "note": one.found.note,
-        "p": one.p,
-        "p_holm": one.p_holm,
-        "q": one.q,
-    }
-
-
-def _rows(table: Result) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = json.loads(table.frame().to_json(orient="records"))
-    return rows

@@ -37,7 +37,8 @@ def diff_text(diff: RunDiff) -> str:
 
 
 def _lines(diff: RunDiff) -> Iterator[str]:
-    yield columns([_side("first", diff.first), _side("second", diff.second)], whole=(0,))
+    sides = zip(_FACTS, _side(diff.first), _side(diff.second), strict=True)
+    yield columns(list(sides), ("", "first", "second"), whole=(0,))
     yield ""
     yield visible(diff.sentence, None)
     for side in (diff.first, diff.second):
@@ -61,10 +62,13 @@ def _lines(diff: RunDiff) -> Iterator[str]:
     yield from _paired(diff)
 
 
-def _side(place: str, side: Side) -> tuple[str, ...]:
+_FACTS = ("model", "run", "made", "suite", "weights")
+
+
+def _side(side: Side) -> tuple[str, ...]:
     suite = f"{side.suite} {side.suite_version}".strip()
-    weights = (side.weights_digest or "not recorded")[:12]
-    return place, side.model, side.name, side.created, suite, f"weights {weights}"
+    made = f"{side.created[:16].replace('T', ' ')} UTC"
+    return side.model, side.name, made, suite, (side.weights_digest or "not recorded")[:16]
 
 
 def _findings(title: str, changes: list[FindingChange]) -> Iterator[str]:

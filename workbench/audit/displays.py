@@ -35,8 +35,8 @@ CHARACTERS = 1_000_000
 CHART_ROWS = 2_000
 CHART_CELLS = 20_000
 CHART_CHARACTERS = 300_000
-STILL_ROWS = 12
-STILL_DATA_ROWS = 60
+STILL_ROWS = 6
+STILL_DATA_ROWS = 12
 
 # Whatever drawing a table raises that was made to break it.
 _BROKEN = (

@@ -13,7 +13,8 @@ from workbench.markup import number, visible
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from workbench.audit.gate import CheckDecision, Gate
+    from workbench.audit.gate import Gate
+    from workbench.audit.gate_check import CheckDecision
 
 __all__ = ["gate_json", "gate_text"]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +19,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Chain", "Step", "attempts", "chains", "model_facts", "verdict_sentence"]
 
-CHAINS = 3
+CHAINS = 2
 DIGEST = 12
+# How a judged finding's reason ends; the number beside it says as much.
+_VERDICT = re.compile(r"\s*(?:No part of the interval|The (?:whole )?interval) .*$", re.DOTALL)
 
 
 def model_facts(provenance: dict[str, Any]) -> list[tuple[str, str]]:
@@ -101,7 +105,7 @@ class Chain:
 
 
 def chains(rows: Sequence[Row]) -> list[Chain]:
-    """The chains of the findings that failed, at most three, the worst first."""
+    """The chains of the findings that failed, at most two, the worst first."""
     made: dict[str, Chain] = {}
     for row in rows:
         if row.finding.verdict != "fail" or row.dossier is None or row.dossier.anchor in made:
@@ -126,18 +130,27 @@ def _behaviour(row: Row) -> str:
 
 
 def _sentence(chapter: Chapter, row: Row, rows: Sequence[Row], told: set[int]) -> str:
-    """What another section's finding says of this evidence, or else what the evidence is called.
+    """What the finding of another section says that most of this evidence is for.
 
-    A finding that was `told` is not told again.
+    Where there is none but those that were `told`, what the evidence is called.
     """
-    places = {
-        place for shown in chapter.displays for part in shown.parts for place in part.findings
-    }
-    for other in rows:
-        finding = other.finding
-        spoken = finding.reason and finding.verdict not in {"skipped", "error"}
-        if spoken and other.place in places - told and finding.section != row.finding.section:
-            told.add(other.place)
-            return finding.reason
+    shown_by = Counter(
+        place
+        for shown in chapter.displays
+        for place in {place for part in shown.parts for place in part.findings} - told
+    )
+    witnesses = [
+        other
+        for other in rows
+        if other.place in shown_by
+        and other.finding.section != row.finding.section
+        and other.finding.verdict not in {"skipped", "error"}
+    ]
+    if witnesses:
+        witness = max(witnesses, key=lambda other: shown_by[other.place])
+        told.add(witness.place)
+        reason = _VERDICT.sub("", witness.finding.reason) or witness.finding.question
+        number = f" {witness.estimate}." if witness.finding.estimate is not None else ""
+        return f"{reason}{number}"
     first = chapter.displays[0]
     return f"{first.title}. {first.note}".strip(" .") + "."

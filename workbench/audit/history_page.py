@@ -68,8 +68,9 @@ def history_html(history: History) -> str:
     """The page's HTML."""
     drawn = sorted(history.trends, key=_rank)[:TRENDS_DRAWN]
     chosen = [trend for trend in history.trends if trend in drawn]
+    newest = {row.model: row.folder for row in history.runs}
     models = [
-        ModelView(f"model-{place}", model, tuple(map(_view, trends)))
+        ModelView(f"model-{place}", model, tuple(_view(one, newest[model]) for one in trends))
         for place, (model, trends) in enumerate(groupby(chosen, key=lambda one: one.model), 1)
     ]
     listed = history.runs[-RUNS_LISTED:]
@@ -108,11 +109,14 @@ def _rank(trend: Trend) -> tuple[bool, bool]:
     return len(verdicts) == 1, "fail" not in verdicts
 
 
-def _view(trend: Trend) -> TrendView:
+def _view(trend: Trend, newest: str) -> TrendView:
+    """How a trend is shown; `newest` is the folder of the model's newest run."""
     from markupsafe import Markup
 
     points = trend.points[-RUNS_DRAWN:]
     summary = _summary(points)
+    if points[-1].folder != newest:
+        summary += "; the model's newest run has no answer to it"
     drawing = trend_drawing(points, f"{trend.code}: {summary}")
     return TrendView(
         code=trend.code,

@@ -142,6 +142,7 @@ class Findings:
                 # One thread: over many small files a second takes more time than it saves.
                 "SET threads = 1",
                 "SET temp_directory = ''",
+                "SET memory_limit = '2GB'",
                 "SET python_enable_replacements = false",
             ):
                 connection.execute(setting)
@@ -212,7 +213,7 @@ class Findings:
             return
         try:
             do(paths)
-        except (duckdb.Error, UnicodeDecodeError) as error:
+        except (duckdb.Error, UnicodeError) as error:
             if len(paths) == 1:
                 first = str(error).partition("\n")[0]
                 self.problems.append((paths[0], f"cannot be read ({visible(first, 200)})."))

@@ -115,11 +115,11 @@ def _check_versions(run: Path, record: AuditRecord) -> None:
     Raises:
         InputError: naming both versions.
     """
-    then = {"open-weights-workbench": record.workbench_version}
-    now = {"open-weights-workbench": code_version()}
-    if (run / PROVENANCE).exists():
-        then |= _provenance(run).get("packages", {})
-        now |= package_versions()
+    known = (run / PROVENANCE).exists()
+    then = _provenance(run).get("packages", {}) if known else {}
+    now = package_versions() if known else {}
+    then |= {"open-weights-workbench": record.workbench_version}
+    now |= {"open-weights-workbench": code_version()}
     changed = [
         f"{name} {then.get(name, 'not installed')} then, {now.get(name, 'not installed')} now"
         for name in sorted(then.keys() | now.keys())

@@ -74,38 +74,32 @@ def trend_drawing(points: Sequence[Point], text: str) -> str:
     """
     width = _LEFT + STEP * max(_SLOTS, len(points)) + _RIGHT
     low, high = _range(points)
-    height = _TOP + _TALL + _FOOT
-
-    def across(place: int) -> float:
-        return _LEFT + STEP * (place + 0.5)
+    # Answers of yes and no have no scale.
+    tall = _TALL if any(_finite(point.estimate) is not None for point in points) else 0
+    height = _TOP + tall + _FOOT
 
     def up(value: float) -> float:
         share = min(max((value - low) / (high - low), 0.0), 1.0)
-        return round(_TOP + _TALL * (1 - share), 1)
+        return round(_TOP + tall * (1 - share), 1)
 
-    parts = list(_frame(low, high, width))
+    parts = list(_frame(low, high, width)) if tall else []
     before = points[0].weights
     for place, point in enumerate(points):
-        x = across(place)
+        x = _LEFT + STEP * (place + 0.5)
         if point.weights != before:
-            at = x - STEP / 2
-            parts.append(
-                f'<line x1="{at:g}" x2="{at:g}" y1="{_TOP}" y2="{_TOP + _TALL}" '
-                'stroke="currentColor" stroke-opacity="0.3"/>'
-            )
+            ends = f'x1="{x - STEP / 2:g}" x2="{x - STEP / 2:g}" y1="{_TOP}" y2="{_TOP + tall + 4}"'
+            parts.append(f'<line {ends} stroke="currentColor" stroke-opacity="0.3"/>')
         before = point.weights
-        parts += _marks(point, x, up)
-        sign = SYMBOLS.get(point.verdict, "·")
-        parts.append(
-            f'<text x="{x:g}" y="{_TOP + _TALL + 16}" text-anchor="middle">{escape(sign)}</text>'
-        )
-    ends = [("start", _LEFT, points[0])]
+        parts += _marks(point, x, up) if tall else []
+        parts.append(_text(SYMBOLS.get(point.verdict, "·"), x, _TOP + tall + 16, "middle"))
+    parts.append(_text(points[0].created[:10], _LEFT, height - 3, "start"))
     if len(points) > 2 * _SLOTS:
-        ends.append(("end", width - _RIGHT, points[-1]))
-    for anchor, x, point in ends:
-        day = escape(point.created[:10])
-        parts.append(f'<text x="{x}" y="{height - 3}" text-anchor="{anchor}">{day}</text>')
+        parts.append(_text(points[-1].created[:10], width - _RIGHT, height - 3, "end"))
     return _svg(width, height, parts, text)
+
+
+def _text(text: str, x: float, y: float, anchor: str) -> str:
+    return f'<text x="{x:g}" y="{y:g}" text-anchor="{anchor}">{escape(text)}</text>'
 
 
 def _marks(point: Point, x: float, up: Callable[[float], float]) -> Iterator[str]:
@@ -134,8 +128,7 @@ def _frame(low: float, high: float, width: int) -> Iterator[str]:
             f'<line x1="{_LEFT}" x2="{width - _RIGHT}" y1="{y}" y2="{y}" stroke="currentColor" '
             'stroke-opacity="0.25"/>'
         )
-        shown = escape(number(value, 3))
-        yield f'<text x="{_LEFT - 6}" y="{y + 4}" text-anchor="end">{shown}</text>'
+        yield _text(number(value, 3), _LEFT - 6, y + 4, "end")
 
 
 def _range(points: Iterable[Point]) -> tuple[float, float]:

@@ -23,6 +23,8 @@ ASKED = (
 ABSENT = "absent"
 _FILES = ("bytes", "sha256")
 _APART = {"checks", "name", "version"}
+_SAID = {"model", "suite"}
+"""Parameters that stand elsewhere, as what they came to."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,8 @@ def _groups(run: Evidence, codes: set[str]) -> dict[str, dict[str, Any]]:
     files = model.pop("files", None)
     packages = run.provenance.get("packages") or model.get("packages")
     model.pop("packages", None)
+    asked = dict(_flat({**run.defaulted, **run.passed}))
+    model.pop("source", None)
     definition = {key: value for key, value in run.definition.items() if key not in _APART}
     return {
         "checks": {
@@ -87,7 +91,7 @@ def _groups(run: Evidence, codes: set[str]) -> dict[str, dict[str, Any]]:
         },
         "definition": {"suite": f"{run.suite} {run.definition.get('version', '')}".strip()}
         | dict(_flat(definition)),
-        "parameters": dict(_flat({**run.defaulted, **run.passed})),
+        "parameters": {name: value for name, value in asked.items() if name not in _SAID},
         "model": {"asked for": run.model, **dict(_flat(model))},
         "model files": dict(_file(entry) for entry in files if isinstance(entry, dict))
         if isinstance(files, list)

@@ -106,7 +106,10 @@ def _run(folder: Path, top: Path, entries: list[os.DirEntry[str]]) -> RunFolder:
 def _state(folder: Path) -> str:
     said = _object(folder / STATUS).get("state")
     if said == "running":
-        return "running" if held(folder) else KILLED
+        try:
+            return "running" if held(folder) else KILLED
+        except OSError:
+            return KILLED
     return said if said in _STATES else NO_STATUS
 
 

@@ -130,7 +130,8 @@ class WarmKernel:
         run_sync(self.manager.start_kernel)(env=self._environment(), cwd=str(Path.cwd()))
         self.client = self.manager.client()
         self.client.allow_stdin = False
-        self.client.start_channels()
+        # No heartbeat: whether the process is there says more, and its thread may outlive the rest.
+        self.client.start_channels(stdin=False, hb=False, control=False)
         # It waits in the socket until the kernel is there.
         self.client.execute(PREPARE, silent=True, store_history=False)
 

@@ -157,6 +157,29 @@ def bench_scoring(
         _show(bench_organism(turns=turns, on_step=_said), as_json=as_json)
 
 
+@bench.command("audit")
+@click.option("--suite", default="standard", show_default=True, help="quick, standard or deep.")
+@click.option("--limit", type=click.IntRange(1), help="Items of each task; all.")
+@click.option("--turns", type=click.IntRange(1), default=2, show_default=True)
+@click.option("--engine/--no-engine", default=True, help="Also the engine, beside papermill.")
+@click.option("--history", type=click.IntRange(0), default=1000, show_default=True, help="Runs.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
+def bench_audit(
+    suite: str, limit: int | None, turns: int, engine: bool, history: int, as_json: bool
+) -> None:
+    """Audit an organism by its steps, and its sections beside bare papermill."""
+    from workbench.bench.audit import AuditSize, bench_audit, bench_engine
+    from workbench.bench.history import measure_history
+    from workbench.tables import Result
+
+    size = AuditSize(suite=suite, items=limit, turns=turns)
+    _show(bench_audit(size, on_step=_said), as_json=as_json)
+    if engine:
+        _show(bench_engine(size, on_step=_said), as_json=as_json)
+    if history:
+        _show(Result.of("bench_history", [measure_history(history)]), as_json=as_json)
+
+
 def _said(step: str) -> None:
     click.echo(f"bench: {step}", err=True)
 

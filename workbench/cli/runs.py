@@ -30,7 +30,7 @@ def diff(first: Path, second: Path, html: Path | None, as_json: bool, exit_code:
     Findings gained, lost and changed, with paired differences where both asked the same items;
     definition and thresholds, parameters, model, packages and machine.
     """
-    from workbench.audit.diff import diff_json, diff_runs
+    from workbench.audit.diff import diff_runs
 
     found = diff_runs(first, second)
     if html is not None:
@@ -38,6 +38,8 @@ def diff(first: Path, second: Path, html: Path | None, as_json: bool, exit_code:
 
         write_diff_page(found, html)
     if as_json:
+        from workbench.audit.diff_json import diff_json
+
         click.echo(json.dumps(diff_json(found)))
     else:
         from workbench.audit.diff_text import diff_text

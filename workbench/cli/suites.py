@@ -75,7 +75,7 @@ def suite_show(name: str, as_json: bool) -> None:
 @suite.command("check")
 @click.argument("names", metavar="NAME|FILE...", nargs=-1, required=True)
 def suite_check(names: tuple[str, ...]) -> int:
-    """Whether each file could be audited by; exit 2 with everything that is wrong in any."""
+    """Whether each could be audited by, and what it changes; exit 2 with all that is wrong."""
     from workbench.audit.definition import load_definition
     from workbench.errors import InputError
 
@@ -89,6 +89,8 @@ def suite_check(names: tuple[str, ...]) -> int:
             continue
         click.echo(f"{printable(name)}: {_summary(found)}")
         for check in found.checks:
+            for key, usual in check.usual.items():
+                click.echo(f"  {check.code}: {key} {getattr(check, key)}, usually {usual}")
             if check.left_out is not None:
                 click.echo(f"  {check.code} is left out: {printable(check.left_out)}")
     return code

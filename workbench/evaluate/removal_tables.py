@@ -25,7 +25,7 @@ CONTROL = "without a random direction"
 
 
 def by_group(found: Behaviour, runs: Mapping[str, Sequence[Result]]) -> Result:
-    """Each group's mean probability by run: what was measured before and after.
+    """Each group's mean probability by run, the groups that were likeliest before first.
 
     Columns: `group`, `run`, `label`, and the estimate's row.
 
@@ -37,7 +37,8 @@ def by_group(found: Behaviour, runs: Mapping[str, Sequence[Result]]) -> Result:
     before = items["probability"].to_numpy(dtype=float)
     values = {UNCHANGED: before} | {name: found.after(*some) for name, some in runs.items()}
     rows: list[dict[str, Any]] = []
-    for group in dict.fromkeys(items[found.group]):
+    means = items.groupby(found.group, sort=False)["probability"].mean()
+    for group in means.sort_values(ascending=False, kind="stable").index:
         here = (items[found.group] == group).to_numpy()
         for name, probabilities in values.items():
             estimate = bootstrap_mean(
@@ -56,7 +57,7 @@ def by_group(found: Behaviour, runs: Mapping[str, Sequence[Result]]) -> Result:
             "high": "high",
             "colour": "run",
             "reference": PARITY,
-            "title": f"{found.words}: before and after",
+            "title": f"Before and after: {found.name}",
             "x_title": "mean probability",
             "alt": "For each group the mean probability unchanged, without the direction and "
             "without a random one, with intervals.",
@@ -106,7 +107,7 @@ def doses(
             "high": "high",
             "series": "series",
             "reference": 0,
-            "title": f"{found.words}: what is left, by dose",
+            "title": f"What is left, by dose: {found.name}",
             "x_title": "share of the direction taken away at each layer",
             "y_title": "difference of mean probabilities",
             "alt": "The difference that is left by the share of the direction that is taken away, "
