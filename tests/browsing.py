@@ -59,7 +59,7 @@ def violations(page: Page) -> list[tuple[str, str]]:
 
     Marks inside a chart are a picture's parts, and a table's rows are alike after the second.
     """
-    from axe_playwright_python.sync_playwright import Axe
+    from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
 
     context = {"exclude": [[".main-svg"], [".scroll tbody tr:nth-child(n+3)"]]}
     found = Axe().run(page, context, {"resultTypes": ["violations"]}).response["violations"]

@@ -15,16 +15,16 @@ from auditing import Audit, invoke
 from make_run import make_run
 
 from workbench import cli
+from workbench.audit.attempt import Outcome
 from workbench.audit.checks import Check, Finding, Verdict, state
 from workbench.audit.manifest import write_manifest
-from workbench.audit.run import Outcome
-from workbench.audit.status import SectionStatus, State
+from workbench.audit.status import Attempt, RunState, RunStatus, SectionStatus, State
 from workbench.cli.audit import _parameters
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from workbench.audit.plan import Plan
+    from workbench.audit.plan import AuditRequest
 
     Run = Callable[..., Audit]
 
@@ -272,19 +272,26 @@ def outcome(
         for place, how in enumerate(states)
     ]
     report = tmp_path / "report.html"
-    return Outcome(tmp_path, report, tuple(findings), tuple(statuses), interrupted)
+    whole: RunState = "complete" if set(states) == {"complete"} else "incomplete"
+    attempt = Attempt(
+        started="2026-11-21T04:05:00+00:00",
+        state="interrupted" if interrupted else whole,
+        sections={status.section: status.state for status in statuses},
+    )
+    status = RunStatus(schema=1, state="interrupted" if interrupted else whole, attempts=(attempt,))
+    return Outcome(tmp_path, report, tuple(findings), "0" * 64, tuple(statuses), status)
 
 
 @pytest.fixture
 def audited(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """An audit whose end is given; returns what the command made of it."""
 
-    def call(*arguments: object, plans: list[Plan] | None = None, **end: Any) -> Audit:
+    def call(*arguments: object, requests: list[AuditRequest] | None = None, **end: Any) -> Audit:
         settings: dict[str, Any] = {"verdicts": ["pass"], "states": ["complete"], **end}
 
-        def run_audit(plan: Plan, _: object) -> Outcome:
-            if plans is not None:
-                plans.append(plan)
+        def run_audit(request: AuditRequest, _: object) -> Outcome:
+            if requests is not None:
+                requests.append(request)
             return outcome(tmp_path, **settings)
 
         monkeypatch.setattr("workbench.audit.run.run_audit", run_audit)
@@ -335,6 +342,9 @@ def test_json_is_one_object(audited: Run, tmp_path: Path) -> None:
     ended = audited("--json", verdicts=["pass", "fail"], states=["complete", "killed"])
     answer = ended.answer
     assert answer["complete"] is False
+    assert answer["state"] == "incomplete"
+    assert answer["findings_digest"] == "0" * 64
+    assert [attempt["state"] for attempt in answer["attempts"]] == ["incomplete"]
     assert answer["run"] == str(tmp_path)
     assert answer["sections"] == {"s0": "complete", "s1": "killed"}
     assert [finding["verdict"] for finding in answer["findings"]] == ["pass", "fail"]
@@ -342,14 +352,21 @@ def test_json_is_one_object(audited: Run, tmp_path: Path) -> None:
 
 
 def test_the_options_reach_the_plan(audited: Run, gpt2_directory: Path, tmp_path: Path) -> None:
-    plans: list[Plan] = []
+    requests: list[AuditRequest] = []
     options = ("--section", "bias", "--section", "inside", "--param", "pairs=4", "--limit", 7)
-    audited(gpt2_directory, *options, "--dtype", "float32", "--device", "cpu", plans=plans)
-    request = plans[0].request
+    limits = ("--section-timeout", "2 min", "--memory-limit", "8GB")
+    more = (*limits, "--dtype", "float32", "--device", "cpu")
+    audited(gpt2_directory, *options, *more, requests=requests)
+    (request,) = requests
     assert request.model == str(gpt2_directory)
     assert request.sections == ("bias", "inside")
     assert request.parameters == {"pairs": 4}
-    assert (request.limit, request.dtype, request.device) == (7, "float32", "cpu")
+    assert (request.dtype, request.device) == ("float32", "cpu")
+    assert request.limits.model_dump() == {
+        "items": 7,
+        "section_seconds": 120.0,
+        "memory_bytes": 8_000_000_000,
+    }
     assert request.out == tmp_path / "out"
     assert request.command[:2] == ("workbench", "audit")
 
@@ -358,7 +375,7 @@ def test_ctrl_c_is_one_line_and_130(run: Run, monkeypatch: pytest.MonkeyPatch) -
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("workbench.audit.plan.plan_audit", stop)
+    monkeypatch.setattr("workbench.audit.run.plan_audit", stop)
     ended = run("audit")
     assert (ended.code, ended.out, ended.err.strip()) == (130, "", "workbench: interrupted.")
 

@@ -59,3 +59,20 @@ def test_no_limit_and_no_cgroups(tmp_path: Path) -> None:
 )
 def test_sizes_as_people_say_them(count: int, text: str) -> None:
     assert memory.human_bytes(count) == text
+
+
+@pytest.mark.parametrize(
+    ("line", "name"),
+    [("0::/job", "job/memory.events"), ("4:memory:/job", "memory/job/memory.oom_control")],
+)
+def test_kills_for_want_of_memory_are_counted_by_the_group_or_the_machine(
+    line: str, name: str, tmp_path: Path
+) -> None:
+    membership, machine = tmp_path / "cgroup", tmp_path / "vmstat"
+    membership.write_text(line + "\n")
+    assert memory._out_of_memory_kills(tmp_path, membership, machine) is None
+    machine.write_text("pgfault 7\noom_kill 5\n")
+    assert memory._out_of_memory_kills(tmp_path, membership, machine) == 5
+    (tmp_path / name).parent.mkdir(parents=True)
+    (tmp_path / name).write_text("under_oom 0\noom_kill 2\n")
+    assert memory._out_of_memory_kills(tmp_path, membership, machine) == 2

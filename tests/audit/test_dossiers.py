@@ -28,7 +28,7 @@ def finding(code: str, **more: Any) -> Finding:
 
 
 def exhibit(*codes: str, kind: str = "items", path: str = "t.parquet", **how: Any) -> Exhibit:
-    return Exhibit(codes=codes, kind=kind, path=path, title=f"{kind} of {path}", **how)  # type: ignore[arg-type] # a str
+    return Exhibit(codes=codes, kind=kind, path=path, title=f"{kind} of {path}", **how)
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from small_runs import CHECKS, Made, make
 from workbench.audit.check_differences import CheckDifference
 from workbench.audit.checks import judge
 from workbench.audit.gate import Gate, decide
-from workbench.audit.gate_check import Pair, tested
+from workbench.audit.gate_check import Pair, with_numbers
 from workbench.audit.gate_text import gate_json, gate_text
 from workbench.errors import InputError
 from workbench.stats import Estimate
@@ -244,7 +244,7 @@ def said(worse_by: float, decision: str, *, fell: bool = False, shares: bool = F
         if fell:
             failing = drawn[0].second.model_copy(update={"verdict": "fail"})
             drawn = [replace(pair, second=failing) for pair in drawn]
-        hits += any(one.decision == decision for one in tested(drawn, ALPHA))
+        hits += any(one.decision == decision for one in with_numbers(drawn, ALPHA))
     return hits / DRAWS
 
 
@@ -265,7 +265,7 @@ def test_false_not_worse_is_as_rare_as_it_says() -> None:
     rng = np.random.default_rng(6)
     for shares in (False, True):
         wrong = sum(
-            tested(pairs(rng, MARGIN, shares=shares), ALPHA)[0].decision == "not worse"
+            with_numbers(pairs(rng, MARGIN, shares=shares), ALPHA)[0].decision == "not worse"
             for _ in range(DRAWS)
         )
         assert wrong / DRAWS <= MOST
@@ -277,7 +277,7 @@ def test_it_sees_what_is_there_to_see() -> None:
     assert said(0.0, "not worse") >= 0.9
     # Between the two it says so, and how many items would do.
     rng = np.random.default_rng(7)
-    open_to = [one for _ in range(20) for one in tested(pairs(rng, 0.045), ALPHA)]
+    open_to = [one for _ in range(20) for one in with_numbers(pairs(rng, 0.045), ALPHA)]
     undecided = [one for one in open_to if one.decision == "cannot tell"]
     assert len(undecided) > 0.5 * len(open_to)
     assert all(one.needed_n is None or one.needed_n > 90 for one in undecided)

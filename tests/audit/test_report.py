@@ -302,6 +302,7 @@ def test_a_run_that_was_taken_up_again_says_so(copy: Path) -> None:
 def test_the_report_of_a_run_that_is_being_written_is_refused(
     copy: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    (copy / "report.html").unlink(missing_ok=True)
     with hold(copy):
         refused = invoke(monkeypatch, capsys, "report", copy)
     assert refused.code == 2

@@ -97,8 +97,8 @@ def attempt(run: Path, plan: Plan, tools: Tools, earlier: Sequence[Attempt] = ()
         return status
 
     keep("running")
-    for status in statuses.values():
-        _keep_status(run, status)
+    for each in statuses.values():
+        _keep_status(run, each)
     _run_missing(run, plan, tools, statuses)
     tools.kernel.stop()
     _tidy(run, statuses)

@@ -97,6 +97,7 @@ class Evidence:
     exhibits: tuple[Exhibit, ...]
     unanswered: tuple[Check, ...]
     problems: tuple[str, ...]
+    from_suite: dict[str, Any] = field(default_factory=dict)
 
     @property
     def suite(self) -> str:
@@ -145,6 +146,7 @@ def read_run(run: Path) -> Evidence:
         command=tuple(map(str, audit.take("command", list, []))),
         passed=audit.take("passed", dict, {}),
         defaulted=audit.take("defaulted", dict, {}),
+        from_suite=audit.take("from_suite", dict, {}),
         definition=definition.values,
         checks=checks,
         provenance=provenance.values,

@@ -6,7 +6,7 @@ Worsening is the second run's estimate minus the baseline's, towards the side on
 fails. With `alpha` the error of each claim:
 
 - `worse`: the one-sided p-value of a worsening beyond the margin is at most alpha, after Holm's
-  correction over all checks that are tested. Where the verdict went from pass to fail it is that of
+  correction over all checks with numbers. Where the verdict went from pass to fail it is that of
   any worsening. So if no check has got worse, one is called so in at most alpha of all gates.
 - `not worse`: the two-sided interval at 1 - 2 alpha lies wholly below the margin. A check that did
   get worse by the margin or more is called so with probability alpha at most, and so is a run,
@@ -33,7 +33,7 @@ from workbench.audit.gate_check import (
     CheckDecision,
     Decision,
     Pair,
-    tested,
+    with_numbers,
     without_numbers,
 )
 from workbench.audit.run_facts import changed_checks
@@ -127,7 +127,7 @@ def decide(
         assert one is not None
         assert other is not None
         pairs.append(Pair(code, one, other, by_code[code], check_difference(*tables, one, other)))
-    decisions += tested(pairs, alpha)
+    decisions += with_numbers(pairs, alpha)
     decisions.sort(key=lambda one: (DECISIONS.index(one.decision), codes.index(one.code)))
     return Gate(
         decision=_overall(decisions, second),

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from workbench.stats.difference import Difference
     from workbench.stats.estimate import Estimate
 
-__all__ = ["DECISIONS", "CheckDecision", "Decision", "Pair", "tested", "without_numbers"]
+__all__ = ["DECISIONS", "CheckDecision", "Decision", "Pair", "with_numbers", "without_numbers"]
 
 Decision = Literal[
     "worse", "gone", "cannot tell", "not comparable", "new", "unanswered", "not worse"
@@ -142,7 +142,7 @@ def _by_verdict(one: Finding, other: Finding) -> tuple[Decision, str] | None:
     return "cannot tell", f"It has no interval, and no verdict to go by: {verdicts}."
 
 
-def tested(pairs: Sequence[Pair], alpha: float) -> list[CheckDecision]:
+def with_numbers(pairs: Sequence[Pair], alpha: float) -> list[CheckDecision]:
     """The decisions on all checks that have numbers in both runs."""
     from workbench.stats.corrections import holm
 

@@ -78,7 +78,7 @@ def _groups(run: Evidence, codes: set[str]) -> dict[str, dict[str, Any]]:
     files = model.pop("files", None)
     packages = run.provenance.get("packages") or model.get("packages")
     model.pop("packages", None)
-    asked = dict(_flat({**run.defaulted, **run.passed}))
+    asked = dict(_flat({**run.defaulted, **run.from_suite, **run.passed}))
     model.pop("source", None)
     definition = {key: value for key, value in run.definition.items() if key not in _APART}
     return {

@@ -56,7 +56,7 @@ _answer = _json.dumps(_answer)
 _RESET = "get_ipython().run_line_magic('reset', '-f')"
 
 
-class _Manager(AsyncKernelManager):  # type: ignore[misc] # jupyter_client has no types
+class _Manager(AsyncKernelManager):
     """Starts this interpreter, whatever kernels somebody has installed under whatever name."""
 
     @property

@@ -27,8 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from workbench.audit.attempt import Outcome
-    from workbench.audit.limits import Limits
-from workbench.audit.plan import Plan
+    from workbench.audit.plan import Plan
 
 __all__ = ["AuditSize", "bench_audit", "bench_engine"]
 

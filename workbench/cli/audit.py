@@ -18,7 +18,7 @@ __all__ = ["audit"]
 INCOMPLETE = 3
 
 # The options that a resumed run may be given: they change nothing that is measured.
-RESUMABLE = {"resume", "section_timeout", "memory_limit", "fail_on", "as_json"}
+RESUMABLE = {"resume", "section_timeout", "memory_limit", "fail_on", "baseline", "as_json"}
 
 
 @click.command()
@@ -45,6 +45,12 @@ RESUMABLE = {"resume", "section_timeout", "memory_limit", "fail_on", "as_json"}
 @click.option(
     "--fail-on", type=click.Choice(["fail", "inconclusive"]), help="Exit 1 on such a finding."
 )
+@click.option(
+    "--baseline",
+    type=click.Path(path_type=Path),
+    metavar="RUN",
+    help="Exit 1 where it is worse than this run, 4 where that cannot be told (`workbench gate`).",
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
 @load_options
 @click.pass_context
@@ -60,6 +66,7 @@ def audit(
     out: Path,
     resume: Path | None,
     fail_on: str | None,
+    baseline: Path | None,
     as_json: bool,
     device: str | None,
     dtype: str | None,
@@ -71,8 +78,8 @@ def audit(
     MODEL is a local directory, org/name[@revision] on the hub, or organism:NAME; where none is
     given, the one that the suite names, or organism:planted.
 
-    Exit codes: 0 complete; 1 a finding, with --fail-on; 2 wrong input, nothing written; 3 a section
-    did not complete; 130 interrupted.
+    Exit codes: 0 complete; 1 a finding, with --fail-on, or worse than --baseline; 2 wrong input,
+    nothing written; 3 a section did not complete; 4 --baseline cannot be told; 130 interrupted.
     """
     from workbench.audit.limits import given_limits
     from workbench.audit.plan import AuditRequest
@@ -84,6 +91,10 @@ def audit(
         if context.get_parameter_source(name) is not ParameterSource.DEFAULT
     )
     limits = given_limits(limit, section_timeout, memory_limit)
+    if baseline is not None:
+        from workbench.audit.evidence import read_run
+
+        read_run(baseline)  # what is no run is refused before anything is measured
     command = ("workbench", *sys.argv[1:])
     progress = Progress()
     if resume is not None:
@@ -121,7 +132,19 @@ def audit(
         click.echo(json.dumps(outcome_json(outcome)))
     else:
         click.echo(outcome.report)
-    return _exit_code(outcome, fail_on)
+    return _exit_code(outcome, fail_on) or _against(baseline, outcome.run)
+
+
+def _against(baseline: Path | None, run: Path) -> int:
+    """Say whether the run is worse than a baseline; the gate's exit code."""
+    if baseline is None:
+        return 0
+    from workbench.audit.gate import decide
+    from workbench.audit.gate_text import gate_text
+
+    found = decide(run, baseline)
+    click.echo(gate_text(found), err=True)
+    return found.exit_code()
 
 
 def _exit_code(outcome: Any, fail_on: str | None) -> int:
