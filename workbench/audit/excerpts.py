@@ -82,22 +82,21 @@ def ordered(table: pa.Table, exhibit: Exhibit) -> list[int]:
     Raises:
         InputError: for a column that the table does not have.
     """
-    rows = range(table.num_rows)
+    rows = list(range(table.num_rows))
     for name, wanted in exhibit.where.items():
         values = _column(table, name).to_pylist()
         rows = [row for row in rows if _same(values[row], wanted)]
     if exhibit.worst is None:
-        return list(rows)
+        return rows
     numbers = [_float(value) for value in _column(table, exhibit.worst).to_pylist()]
-    badness = {
-        "highest": lambda value: value,
-        "lowest": lambda value: -value,
-        "furthest": lambda value: abs(value - exhibit.centre),
-    }[exhibit.worst_is]
 
     def key(row: int) -> tuple[bool, float]:
         value = numbers[row]
-        return (value is None, 0.0 if value is None else -badness(value))
+        if value is None:
+            return True, 0.0
+        if exhibit.worst_is == "furthest":
+            return False, -abs(value - exhibit.centre)
+        return False, value if exhibit.worst_is == "lowest" else -value
 
     return sorted(rows, key=key)
 
