@@ -15,8 +15,8 @@ import nbformat
 import yaml
 
 from workbench import cli
-from workbench.audit.definition import Definition
-from workbench.audit.folder import AUDIT, SCHEMA, AuditRecord
+from workbench.audit.definitions.definition import Definition
+from workbench.audit.records.folder import AUDIT, SCHEMA, AuditRecord
 
 COMMAND = str(Path(sysconfig.get_path("scripts")) / "workbench")
 DRIVER = str(Path(__file__).parent / "faults" / "custom_suite.py")

@@ -22,7 +22,7 @@ DEADLINE = 60
 # What a section of a made-up suite begins with, where no model is wanted.
 LOAD = """\
 import json, os, pathlib, sys, time
-from workbench.audit.section import Section
+from workbench.audit.sections.section import Section
 from workbench.provenance import FileRecord, ModelProvenance, package_versions
 provenance = ModelProvenance(
     source="made up", kind="local", revision=None,

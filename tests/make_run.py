@@ -14,8 +14,8 @@ import numpy as np
 import pandas as pd
 
 from workbench import views
-from workbench.audit.checks import Check, Finding, judge, state
-from workbench.audit.exhibits import Exhibit, Exhibits
+from workbench.audit.records.checks import Check, Finding, judge, state
+from workbench.audit.records.exhibits import Exhibit, Exhibits
 from workbench.provenance import FileRecord, Host, ModelProvenance, dump_json, weights_digest
 from workbench.stats import wilson
 from workbench.tables import Chart, Result

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import make_run
 
-from workbench.audit.checks import Check, judge, state
+from workbench.audit.records.checks import Check, judge, state
 from workbench.provenance import dump_json
 from workbench.stats import wilson
 from workbench.tables import Result

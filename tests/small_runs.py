@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from workbench.audit.checks import Check, Findings, judge, state
-from workbench.audit.definition import Definition
-from workbench.audit.exhibits import Exhibit, Exhibits
-from workbench.audit.folder import AUDIT, FINDINGS, PROVENANCE, SCHEMA, AuditRecord
-from workbench.audit.status import SectionStatus
-from workbench.audit.summary import write_summary
+from workbench.audit.comparing.summary import write_summary
+from workbench.audit.definitions.definition import Definition
+from workbench.audit.records.checks import Check, Findings, judge, state
+from workbench.audit.records.exhibits import Exhibit, Exhibits
+from workbench.audit.records.folder import AUDIT, FINDINGS, PROVENANCE, SCHEMA, AuditRecord
+from workbench.audit.records.status import SectionStatus
 from workbench.provenance import dump_json
 from workbench.stats import bootstrap_mean, bootstrap_mean_difference, proportion
 from workbench.tables import Result
@@ -21,7 +21,7 @@ from workbench.tables import Result
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from workbench.audit.checks import Finding
+    from workbench.audit.records.checks import Finding
     from workbench.stats import Estimate
 
 ITEMS = 60

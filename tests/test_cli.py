@@ -15,16 +15,16 @@ from auditing import Audit, invoke
 from make_run import make_run
 
 from workbench import cli
-from workbench.audit.attempt import Outcome
-from workbench.audit.checks import Check, Finding, Verdict, state
-from workbench.audit.manifest import write_manifest
-from workbench.audit.status import Attempt, RunState, RunStatus, SectionStatus, State
+from workbench.audit.proof.manifest import write_manifest
+from workbench.audit.records.checks import Check, Finding, Verdict, state
+from workbench.audit.records.status import Attempt, RunState, RunStatus, SectionStatus, State
+from workbench.audit.running.attempt import Outcome
 from workbench.cli.audit import _parameters
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from workbench.audit.plan import AuditRequest
+    from workbench.audit.running.plan import AuditRequest
 
     Run = Callable[..., Audit]
 
@@ -294,7 +294,7 @@ def audited(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
                 requests.append(request)
             return outcome(tmp_path, **settings)
 
-        monkeypatch.setattr("workbench.audit.run.run_audit", run_audit)
+        monkeypatch.setattr("workbench.audit.running.run.run_audit", run_audit)
         return run("audit", "--out", tmp_path / "out", *arguments)
 
     return call
@@ -375,7 +375,7 @@ def test_ctrl_c_is_one_line_and_130(run: Run, monkeypatch: pytest.MonkeyPatch) -
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("workbench.audit.run.plan_audit", stop)
+    monkeypatch.setattr("workbench.audit.running.run.plan_audit", stop)
     ended = run("audit")
     assert (ended.code, ended.out, ended.err.strip()) == (130, "", "workbench: interrupted.")
 

@@ -17,8 +17,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from small_run import small_run
 
-from workbench.audit.folder import MANIFEST, SIGNATURE
-from workbench.audit.manifest import write_manifest
+from workbench.audit.proof.manifest import write_manifest
+from workbench.audit.records.folder import MANIFEST, SIGNATURE
 
 if TYPE_CHECKING:
     from collections.abc import Callable

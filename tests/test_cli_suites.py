@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from auditing import Audit, invoke
 
-from workbench.audit.definition import Definition, definition_digest, load_definition
+from workbench.audit.definitions.definition import Definition, definition_digest, load_definition
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from workbench.audit.checks import Finding
+from workbench.audit.records.checks import Finding
 from workbench.marks import MARGIN, WIDTH, Scale, interval_text, ranked, scales, whisker
 
 

@@ -19,10 +19,10 @@ import torch
 from auditing import Audit, files_below, workbench
 from safetensors.torch import load_file, save_file
 
-from workbench.audit.addresses import addresses
-from workbench.audit.checks import Finding, Findings
-from workbench.audit.exhibits import Exhibits
-from workbench.audit.status import cells_run
+from workbench.audit.records.checks import Finding, Findings
+from workbench.audit.records.exhibits import Exhibits
+from workbench.audit.records.status import cells_run
+from workbench.audit.reporting.addresses import addresses
 from workbench.evaluate.suites import load_suite
 from workbench.organisms.truth import read_truth
 

@@ -12,7 +12,7 @@ from workbench.evaluate.registration import wait_for_lm_eval
 
 if TYPE_CHECKING:
     from workbench.activations import Activations, capture
-    from workbench.audit.section import Section
+    from workbench.audit.sections.section import Section
     from workbench.checkpoint import inspect
     from workbench.comparison import Comparison
     from workbench.errors import WorkbenchError
@@ -47,7 +47,7 @@ _HOME = {
     "Estimate": "workbench.stats",
     "Model": "workbench.model",
     "Result": "workbench.tables",
-    "Section": "workbench.audit.section",
+    "Section": "workbench.audit.sections.section",
     "Site": "workbench.sites",
     "WorkbenchError": "workbench.errors",
     "capture": "workbench.activations",

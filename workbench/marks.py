@@ -12,7 +12,7 @@ from workbench.markup import MISSING, number, visible
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from workbench.audit.checks import Finding
+    from workbench.audit.records.checks import Finding
 
 __all__ = [
     "SEVERITIES",

@@ -10,7 +10,7 @@ import pytest
 from browsing import NEEDS_BROWSER, open_all, opened
 from make_run import ATTACKS, make_run
 
-from workbench.audit.report import build_report
+from workbench.audit.reporting.report import build_report
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

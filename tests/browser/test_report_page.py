@@ -8,7 +8,7 @@ import pytest
 from browsing import NEEDS_BROWSER, Scheme, open_all, opened, violations
 from make_run import make_run
 
-from workbench.audit.report import build_report
+from workbench.audit.reporting.report import build_report
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,10 +10,10 @@ import pytest
 from make_run import HOSTILE
 from small_runs import make
 
-from workbench.audit.diff import diff_runs
-from workbench.audit.diff_page import write_diff_page
-from workbench.audit.history import read_history
-from workbench.audit.history_page import write_history_page
+from workbench.audit.comparing.diff import diff_runs
+from workbench.audit.comparing.diff_page import write_diff_page
+from workbench.audit.comparing.history import read_history
+from workbench.audit.comparing.history_page import write_history_page
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

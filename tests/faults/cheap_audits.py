@@ -17,14 +17,18 @@ from importlib import import_module
 from pathlib import Path
 
 from workbench import cli, resources
-from workbench.audit import warm
+from workbench.audit.running import warm
 
 LOAD = """
 _answer = '{{"error": "", "digest": "d1", "files": {{"weights": "f1"}}}}' if {arguments!r} else ""
 """
 NEEDED_LATER = (
     *("papermill", "nbformat", "pandas", "pyarrow.parquet", "plotly.graph_objects", "jinja2"),
-    *("workbench.audit.run", "workbench.audit.resume", "workbench.audit.report"),
+    *(
+        "workbench.audit.running.run",
+        "workbench.audit.running.resume",
+        "workbench.audit.reporting.report",
+    ),
 )
 
 

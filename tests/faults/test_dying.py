@@ -15,8 +15,8 @@ import pytest
 from auditing import CLOSE, CUSTOM, FOUND, SLEEP, Audit, custom_command, workbench, write_suite
 from cheap import DEADLINE, Running, Workshop
 
-from workbench.audit.lock import held
-from workbench.audit.manifest import verify_run
+from workbench.audit.proof.manifest import verify_run
+from workbench.audit.records.lock import held
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -137,7 +137,7 @@ time.sleep(600)
 """
 HOLDER = """\
 import time
-from workbench.audit import warm
+from workbench.audit.running import warm
 warm.PREPARE = ""
 with warm.WarmKernel() as kernel:
     kernel.launch()

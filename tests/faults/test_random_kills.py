@@ -22,10 +22,10 @@ import pytest
 from auditing import COMMAND, Audit, workbench
 from cheap import DEADLINE, Workshop
 
-from workbench.audit.attempt import read_statuses
-from workbench.audit.folder import AUDIT, AuditRecord
-from workbench.audit.lock import held
-from workbench.audit.manifest import verify_run
+from workbench.audit.proof.manifest import verify_run
+from workbench.audit.records.folder import AUDIT, AuditRecord
+from workbench.audit.records.lock import held
+from workbench.audit.running.attempt import read_statuses
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -15,7 +15,7 @@ import pytest
 from auditing import CLOSE, FOUND, Audit, files_below, invoke
 from cheap import DEADLINE, Running, Workshop
 
-from workbench.audit.manifest import verify_run
+from workbench.audit.proof.manifest import verify_run
 from workbench.provenance import code_version
 
 if TYPE_CHECKING:
@@ -231,7 +231,7 @@ def test_options_that_would_change_the_audit(
 
 
 def test_a_run_that_is_being_written(workshop: Workshop, killed: Path) -> None:
-    from workbench.audit.lock import hold
+    from workbench.audit.records.lock import hold
 
     with hold(killed):
         line = refused(workshop, killed)

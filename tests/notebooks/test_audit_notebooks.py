@@ -11,8 +11,8 @@ import papermill
 import pytest
 
 from workbench import resources
-from workbench.audit.definition import definition_names, load_definition
-from workbench.audit.parameters import OWN_PARAMETERS
+from workbench.audit.definitions.definition import definition_names, load_definition
+from workbench.audit.definitions.parameters import OWN_PARAMETERS
 from workbench.evaluate.suites import load_suite, suite_names
 
 if TYPE_CHECKING:

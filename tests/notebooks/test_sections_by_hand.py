@@ -13,7 +13,7 @@ from workbench import resources
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from workbench.audit.checks import Finding
+    from workbench.audit.records.checks import Finding
     from workbench.model import Model
 
 MEASURED = ("abilities", "bias", "safety", "inside", "intervention")

@@ -5,7 +5,7 @@ from typing import Any
 import pandas as pd
 
 from workbench import views
-from workbench.audit.checks import Finding
+from workbench.audit.records.checks import Finding
 from workbench.provenance import host
 
 HOSTILE = "<script>alert(1)</script>\u202e"

@@ -10,24 +10,24 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
 
-from workbench.audit.attempt import outcome_json
-from workbench.audit.folder import FINDINGS, NOTEBOOK, section_folder
-from workbench.audit.limits import Limits
-from workbench.audit.plan import AuditRequest, plan_audit
-from workbench.audit.progress import Progress
-from workbench.audit.report import build_report
-from workbench.audit.run import run_audit
-from workbench.audit.section_run import Tools, load, ready, run_section
-from workbench.audit.stopping import Stop
-from workbench.audit.warm import WarmKernel
+from workbench.audit.definitions.limits import Limits
+from workbench.audit.records.folder import FINDINGS, NOTEBOOK, section_folder
+from workbench.audit.reporting.report import build_report
+from workbench.audit.running.attempt import outcome_json
+from workbench.audit.running.plan import AuditRequest, plan_audit
+from workbench.audit.running.progress import Progress
+from workbench.audit.running.run import run_audit
+from workbench.audit.running.section_run import Tools, load, ready, run_section
+from workbench.audit.running.stopping import Stop
+from workbench.audit.running.warm import WarmKernel
 from workbench.bench.clock import Clock
 from workbench.tables import Result
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from workbench.audit.attempt import Outcome
-    from workbench.audit.plan import Plan
+    from workbench.audit.running.attempt import Outcome
+    from workbench.audit.running.plan import Plan
 
 __all__ = ["AuditSize", "bench_audit", "bench_engine"]
 

@@ -11,8 +11,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from workbench.audit.folder import AUDIT, STATUS, SUMMARY
-from workbench.audit.summary import COLUMNS
+from workbench.audit.comparing.summary import COLUMNS
+from workbench.audit.records.folder import AUDIT, STATUS, SUMMARY
 from workbench.provenance import dump_json
 
 if TYPE_CHECKING:

@@ -81,9 +81,9 @@ def audit(
     Exit codes: 0 complete; 1 a finding, with --fail-on, or worse than --baseline; 2 wrong input,
     nothing written; 3 a section did not complete; 4 --baseline cannot be told; 130 interrupted.
     """
-    from workbench.audit.limits import given_limits
-    from workbench.audit.plan import AuditRequest
-    from workbench.audit.progress import Progress
+    from workbench.audit.definitions.limits import given_limits
+    from workbench.audit.running.plan import AuditRequest
+    from workbench.audit.running.progress import Progress
 
     given = frozenset(
         name
@@ -92,13 +92,13 @@ def audit(
     )
     limits = given_limits(limit, section_timeout, memory_limit)
     if baseline is not None:
-        from workbench.audit.evidence import read_run
+        from workbench.audit.records.evidence import read_run
 
         read_run(baseline)  # what is no run is refused before anything is measured
     command = ("workbench", *sys.argv[1:])
     progress = Progress()
     if resume is not None:
-        from workbench.audit.resume import resume_audit
+        from workbench.audit.running.resume import resume_audit
 
         _refuse_changes(context, given)
         outcome = resume_audit(resume, progress, command=command, limits=limits)
@@ -106,7 +106,7 @@ def audit(
             click.echo(f"{resume}: every section is complete; there is nothing to do.", err=True)
             return 0
     else:
-        from workbench.audit.run import run_audit
+        from workbench.audit.running.run import run_audit
 
         maybe_offline(offline=offline)
         request = AuditRequest(
@@ -127,7 +127,7 @@ def audit(
     click.echo(_audit_summary(outcome), err=True)
     click.echo(progress.summary(), err=True)
     if as_json:
-        from workbench.audit.attempt import outcome_json
+        from workbench.audit.running.attempt import outcome_json
 
         click.echo(json.dumps(outcome_json(outcome)))
     else:
@@ -139,8 +139,8 @@ def _against(baseline: Path | None, run: Path) -> int:
     """Say whether the run is worse than a baseline; the gate's exit code."""
     if baseline is None:
         return 0
-    from workbench.audit.gate import decide
-    from workbench.audit.gate_text import gate_text
+    from workbench.audit.comparing.gate import decide
+    from workbench.audit.comparing.gate_text import gate_text
 
     found = decide(run, baseline)
     click.echo(gate_text(found), err=True)

@@ -13,8 +13,8 @@ import click
 from workbench.cli.options import printable
 
 if TYPE_CHECKING:
-    from workbench.audit.manifest import Difference
-    from workbench.audit.signing import Signature
+    from workbench.audit.proof.manifest import Difference
+    from workbench.audit.proof.signing import Signature
 
 __all__ = ["sign", "verify"]
 
@@ -38,7 +38,7 @@ def sign(run: Path | None, key: Path | None, new_key: Path | None, as_json: bool
     The key is PEM or OpenSSH. Its passphrase is asked for, or taken from the environment variable
     WORKBENCH_KEY_PASSPHRASE.
     """
-    from workbench.audit import keys, signing
+    from workbench.audit.proof import keys, signing
 
     if (key is None) == (new_key is None) or (run is None and new_key is None):
         raise click.UsageError("Give RUN with --key FILE, or --new-key FILE with or without RUN.")
@@ -80,9 +80,9 @@ def verify(run: Path, key: Path | None, as_json: bool) -> int:
     Exit 1 where a file differs, is missing or was added, or where the signature does not hold.
     Without a key, a signature cannot be told from a forger's.
     """
-    from workbench.audit import keys
-    from workbench.audit.manifest import verify_run
-    from workbench.audit.signing import verify_signature
+    from workbench.audit.proof import keys
+    from workbench.audit.proof.manifest import verify_run
+    from workbench.audit.proof.signing import verify_signature
 
     public = None if key is None else keys.public_key(key)
     differences = verify_run(run)
@@ -115,7 +115,7 @@ def _say(differences: list[Difference], signature: Signature) -> None:
 
 def _opened(path: Path) -> Any:
     """The private key, with its passphrase from the environment or from who sits there."""
-    from workbench.audit import keys
+    from workbench.audit.proof import keys
 
     given = os.environ.get(PASSPHRASE)
     try:

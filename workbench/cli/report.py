@@ -13,8 +13,8 @@ __all__ = ["report"]
 @click.argument("run", type=click.Path(path_type=Path))
 def report(run: Path) -> None:
     """Build the report of RUN again from its folder alone."""
-    from workbench.audit.lock import held
-    from workbench.audit.report import build_report
+    from workbench.audit.records.lock import held
+    from workbench.audit.reporting.report import build_report
     from workbench.errors import InputError
 
     if run.is_dir() and held(run):

@@ -11,7 +11,7 @@ import click
 from workbench.errors import InputError
 
 if TYPE_CHECKING:
-    from workbench.audit.gate import Undecided
+    from workbench.audit.comparing.gate import Undecided
 
 __all__ = ["diff", "gate", "history"]
 
@@ -30,19 +30,19 @@ def diff(first: Path, second: Path, html: Path | None, as_json: bool, exit_code:
     Findings gained, lost and changed, with paired differences where both asked the same items;
     definition and thresholds, parameters, model, packages and machine.
     """
-    from workbench.audit.diff import diff_runs
+    from workbench.audit.comparing.diff import diff_runs
 
     found = diff_runs(first, second)
     if html is not None:
-        from workbench.audit.diff_page import write_diff_page
+        from workbench.audit.comparing.diff_page import write_diff_page
 
         write_diff_page(found, html)
     if as_json:
-        from workbench.audit.diff_json import diff_json
+        from workbench.audit.comparing.diff_json import diff_json
 
         click.echo(json.dumps(diff_json(found)))
     else:
-        from workbench.audit.diff_text import diff_text
+        from workbench.audit.comparing.diff_text import diff_text
 
         click.echo(diff_text(found))
     return int(exit_code and found.findings_differ)
@@ -80,8 +80,8 @@ def gate(
     Exit codes: 0 no check is worse by the margin or more; 1 one is, or was not answered any more,
     or RUN is incomplete; 4 the items cannot tell, unless --undecided says otherwise.
     """
-    from workbench.audit.gate import decide
-    from workbench.audit.gate_text import gate_json, gate_text
+    from workbench.audit.comparing.gate import decide
+    from workbench.audit.comparing.gate_text import gate_json, gate_text
 
     common, by_code = _margins(margins)
     found = decide(run, baseline, margin=common, margins=by_code, alpha=alpha)
@@ -106,13 +106,13 @@ def history(
     limit: int | None,
 ) -> int:
     """Show all runs below FOLDER: when, of what, how they ended, and what has changed since."""
-    from workbench.audit.history import read_history
-    from workbench.audit.history_text import history_json, history_text
+    from workbench.audit.comparing.history import read_history
+    from workbench.audit.comparing.history_text import history_json, history_text
 
     trends = html is not None or check is not None
     found = read_history(folder, model=model, check=check, limit=limit, trends=trends)
     if html is not None:
-        from workbench.audit.history_page import write_history_page
+        from workbench.audit.comparing.history_page import write_history_page
 
         write_history_page(found, html)
     click.echo(json.dumps(history_json(found)) if as_json else history_text(found))
@@ -121,7 +121,7 @@ def history(
 
 def _margins(given: tuple[str, ...]) -> tuple[float, dict[str, float]]:
     """The margin of all checks, and of some: `0.05`, `CODE=0.1`."""
-    from workbench.audit.gate import MARGIN
+    from workbench.audit.comparing.gate import MARGIN
 
     common, by_code = MARGIN, {}
     for text in given:

@@ -10,7 +10,7 @@ import click
 from workbench.cli.options import printable, told
 
 if TYPE_CHECKING:
-    from workbench.audit.definition import Definition
+    from workbench.audit.definitions.definition import Definition
 
 __all__ = ["suite"]
 
@@ -26,7 +26,11 @@ def suite() -> None:
 @_JSON
 def suite_list(as_json: bool) -> None:
     """The suites that ship."""
-    from workbench.audit.definition import definition_digest, definition_names, load_definition
+    from workbench.audit.definitions.definition import (
+        definition_digest,
+        definition_names,
+        load_definition,
+    )
 
     found = {name: load_definition(name) for name in definition_names()}
     if as_json:
@@ -53,8 +57,8 @@ def suite_list(as_json: bool) -> None:
 @_JSON
 def suite_show(name: str, as_json: bool) -> None:
     """The whole definition of a suite or TOML file, with every default, as a file of your own."""
-    from workbench.audit.definition import definition_digest, read_definition
-    from workbench.audit.definition_text import definition_text, open_parameters
+    from workbench.audit.definitions.definition import definition_digest, read_definition
+    from workbench.audit.definitions.definition_text import definition_text, open_parameters
 
     file = read_definition(name)
     if not as_json:
@@ -76,7 +80,7 @@ def suite_show(name: str, as_json: bool) -> None:
 @click.argument("names", metavar="NAME|FILE...", nargs=-1, required=True)
 def suite_check(names: tuple[str, ...]) -> int:
     """Whether each could be audited by, and what it changes; exit 2 with all that is wrong."""
-    from workbench.audit.definition import load_definition
+    from workbench.audit.definitions.definition import load_definition
     from workbench.errors import InputError
 
     code = 0

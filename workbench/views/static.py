@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from pydantic import BaseModel
 
-    from workbench.audit.checks import Finding
+    from workbench.audit.records.checks import Finding
 
 __all__ = ["View", "findings", "provenance", "table"]
 

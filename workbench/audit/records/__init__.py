@@ -1,0 +1,1 @@
+"""What a run's folder holds: its names, records, findings, and how to read them in any state."""
