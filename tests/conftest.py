@@ -21,10 +21,12 @@ if TYPE_CHECKING:
 
 # Before anything imports a Hugging Face library: they read these once.
 os.environ.update(HUB_SWITCHES)
-# A shell that starts tests in the background has them ignore Ctrl-C, and with them whatever they
-# start and interrupt.
+# A shell that starts tests in the background has them ignore Ctrl-C, and nohup a closed terminal;
+# and with them whatever they start and interrupt.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 # The models here are too small to gain from threads, which only wait for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")

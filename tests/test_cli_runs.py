@@ -72,7 +72,10 @@ def test_gate_codes(run: Run, two: tuple[Path, Path], tmp_path: Path) -> None:
     assert (record["decision"], record["exit_code"]) == ("cannot tell", 4)
 
 
-def test_history_as_text_json_and_page(run: Run, two: tuple[Path, Path], tmp_path: Path) -> None:
+def test_history_as_text_json_and_page(
+    run: Run, two: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
     folder, page = two[0].parent, tmp_path / "history.html"
     done = run("history", folder, "--html", page)
     assert (done.code, done.err) == (0, "")

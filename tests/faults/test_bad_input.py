@@ -172,7 +172,7 @@ def test_a_pickle_is_refused_and_the_flag_is_named(audit: Run, model: Path) -> N
     [
         (["--section", "safty"], 'no section "safty". Did you mean "safety"'),
         (["--param", "pair=4"], '"pair" is known to no section. Did you mean "pairs"'),
-        (["--suite", "smallworld"], 'no suite "smallworld". Did you mean "small-world"'),
+        (["--suite", "standart"], 'no suite "standart". Did you mean "standard"'),
         (["--param", "pairs=many"], "\"pairs\" is 'many'; expected int, as its default 12"),
         (["--param", "pairs"], 'got --param "pairs"; expected NAME=VALUE'),
         (["--param", "limit=3"], '"limit" is set by --limit'),

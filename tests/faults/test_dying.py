@@ -220,19 +220,23 @@ def break_early(folder: Path, model: Path, number: int, *, kernel: bool) -> Ende
     write_suite(folder, SECTIONS, CHECKS)
     out = folder / "out"
     command = [*custom_command(folder), "audit", model, "--suite", CUSTOM, "--out", out, "--json"]
-    with subprocess.Popen(
-        [str(part) for part in command],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
+    said = folder / "said.txt"
+    with (
+        said.open("w") as stderr,
+        subprocess.Popen(
+            [str(part) for part in command], stdout=subprocess.PIPE, stderr=stderr, text=True
+        ) as process,
+    ):
         watched = psutil.Process(process.pid)
         wait_for(watched.children)
         started = watched.children(recursive=True)
+        if kernel:  # one that dies earlier is replaced
+            wait_for(lambda: "load the model" in said.read_text())
+            time.sleep(0.5)
         os.kill(started[0].pid if kernel else process.pid, number)
-        printed, said = process.communicate(timeout=DEADLINE)
+        printed, _ = process.communicate(timeout=DEADLINE)
     _, alive = psutil.wait_procs(started, timeout=5)
-    return Ended(Audit(process.returncode, printed, said), out, alive)
+    return Ended(Audit(process.returncode, printed, said.read_text()), out, alive)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

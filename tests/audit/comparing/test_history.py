@@ -55,7 +55,10 @@ def test_a_row_for_each_run_by_time(runs: Path) -> None:
     assert history.trends == ()
 
 
-def test_what_changed_since_the_run_before_of_the_same_model(runs: Path) -> None:
+def test_what_changed_since_the_run_before_of_the_same_model(
+    runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
     rows = by_id(read_history(runs))
     assert rows["r1"].changed is None
     assert rows["r2"].changed == (Changed("SAFE-TRIG-1", "pass", "fail", rejudged=False),)

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from workbench.audit.records.evidence import Evidence
     from workbench.audit.reporting.dossiers import Dossiers
     from workbench.audit.reporting.figures import Figure
     from workbench.audit.reporting.verdicts import Row

@@ -11,7 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from workbench.audit.definitions.definition import DEFAULT_DEFINITION, read_definition
 from workbench.audit.definitions.limits import NO_LIMITS, Limits
-from workbench.audit.definitions.parameters import OWN_PARAMETERS, notebook_parameters, refusals
+from workbench.audit.definitions.parameters import (
+    OWN_PARAMETERS,
+    notebook_parameters,
+    refusals,
+    section_notebook,
+)
 from workbench.checkpoint import check_fits, resolve, survey
 from workbench.errors import InputError, InputErrors, StorageError, did_you_mean
 from workbench.markup import visible

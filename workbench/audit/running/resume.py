@@ -11,6 +11,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from workbench.audit.definitions.limits import NO_LIMITS, Limits
+from workbench.audit.records.files import sorted_out
 from workbench.audit.records.folder import (
     AUDIT,
     MANIFEST,
@@ -57,7 +58,6 @@ def resume_audit(
         InputError: where it is no run of this version and these packages, or is being written.
         ModelError: where the model cannot be loaded, or is another one now.
         StorageError: where the run cannot be written; it stays as it is.
-        KeyboardInterrupt: where it was to stop before its first section; the run stays as it is.
     """
     run = run.absolute()
     record = _record(run)
@@ -65,7 +65,7 @@ def resume_audit(
         if _finished(run, record):
             return None
         tools = Tools(kernel, progress, stop)
-        with progress.step("check the input", silent=True), stop.at_once():
+        with progress.step("check the input", silent=True):
             _check_versions(run, record)
             plan = _plan(run, record, tuple(command), limits)
             missing = not all(
@@ -75,7 +75,8 @@ def resume_audit(
         if missing:
             kernel.launch()
             kernel.digest, kernel.files = _model(run)
-            load(plan, tools)
+            with suppress(KeyboardInterrupt):  # what there is gets its report all the same
+                load(plan, tools)
         try:
             earlier = _earlier(run, record)
             for name in (MANIFEST, SIGNATURE):
@@ -91,6 +92,11 @@ def _record(run: Path) -> AuditRecord:
         raise InputError(
             f"{run}: not a run folder: it holds no {AUDIT}. "
             "Give the folder that `workbench audit` made."
+        )
+    for odd in sorted_out(run)[1]:
+        raise InputError(
+            f"{run / odd.path}: {odd.what}: {odd.reason}. A run holds plain files alone; remove it, "
+            "or start a new audit."
         )
     return AuditRecord.read(run / AUDIT)
 
