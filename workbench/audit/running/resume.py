@@ -95,8 +95,8 @@ def _record(run: Path) -> AuditRecord:
         )
     for odd in sorted_out(run)[1]:
         raise InputError(
-            f"{run / odd.path}: {odd.what}: {odd.reason}. A run holds plain files alone; remove it, "
-            "or start a new audit."
+            f"{run / odd.path}: {odd.what}: {odd.reason}. A run holds plain files alone; "
+            "remove it, or start a new audit."
         )
     return AuditRecord.read(run / AUDIT)
 

@@ -145,7 +145,7 @@ class WarmKernel:
             ModelError: where it cannot be loaded, the kernel dies of it, or its files are not
                 those that this kernel had loaded before.
         """
-        if not self.alive:
+        if self.manager is None:
             self.launch()
         self._arguments = dict(arguments)
         answer = json.loads(self._run(LOAD.format(arguments=json.dumps(arguments)), "_answer"))
@@ -162,11 +162,12 @@ class WarmKernel:
         """
         if self.alive:
             self._run(_RESET)
-        elif self._arguments is not None:
-            self.load(self._arguments)
         else:
             self.launch()
-            self._run(_RESET)
+            if self._arguments is None:
+                self._run(_RESET)
+            else:
+                self.load(self._arguments)
 
     def stop(self) -> None:
         """End the kernel's process, where there is one."""
