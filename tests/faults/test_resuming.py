@@ -277,6 +277,29 @@ def test_a_run_from_a_newer_version(workshop: Workshop, killed: Path) -> None:
     assert "audit.json" in refused(workshop, run)
 
 
+def test_a_section_that_is_a_file_elsewhere(
+    workshop: Workshop, killed: Path, tmp_path: Path
+) -> None:
+    """A run folder may come from anybody: it never names what is run."""
+    run = copied(killed, "elsewhere")
+    witness = tmp_path / "ran"
+    foreign = json.loads((workshop.folder / "notebooks" / "first.ipynb").read_text())
+    foreign["cells"][0]["source"] += f"\nopen({str(witness)!r}, 'w').close()\n"
+    (tmp_path / "foreign.ipynb").write_text(json.dumps(foreign))
+    definition = json.loads((run / "audit.json").read_text())["definition"]
+    change(run / "audit.json", definition=definition | {"sections": [str(tmp_path / "foreign")]})
+    assert "There is no section" in refused(workshop, run)
+    assert not witness.exists()
+
+
+def test_a_link_in_the_run(workshop: Workshop, killed: Path, tmp_path: Path) -> None:
+    run = copied(killed, "linked")
+    shutil.rmtree(run / "sections" / "third", ignore_errors=True)
+    (run / "sections" / "third").symlink_to(tmp_path)
+    assert "a run holds plain files alone" in refused(workshop, run).lower()
+    assert not list(tmp_path.iterdir())
+
+
 def test_an_interrupted_resume_leaves_the_run_to_go_on_with(
     workshop: Workshop, killed: Path, undisturbed: Audit
 ) -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 from typing import TYPE_CHECKING
 
 import pytest
+from auditing import write_audit_json
 
 from workbench import resources
 from workbench.audit.definitions.checks_of_toml import BENCHMARKS, BY_CHOICE
@@ -428,3 +430,39 @@ def test_equal_definitions_share_a_digest(write: Write) -> None:
     assert definition_digest(plain) == definition_digest(said) != definition_digest(other)
     assert definition_digest(json.loads(plain.model_dump_json())) == definition_digest(plain)
     assert len(definition_digest(plain)) == 64
+
+
+# A run's own definition
+
+
+def test_a_runs_record_asks_the_same_again(write: Write, tmp_path: Path) -> None:
+    """Also where the command line chose fewer sections than the checks are of."""
+    mine = write(HEAD + 'sections = ["bias", "inside"]\n[parameters]\npairs = 4\n')
+    asked = load_definition(mine).model_copy(update={"sections": ("bias",), "parameters": {}})
+    run = write_audit_json(tmp_path / "run", **dict(asked))
+    file = read_definition(run / "audit.json")
+    assert file.definition == asked.frozen()
+    assert definition_digest(file.definition) == definition_digest(asked)
+    assert file.stated >= {"sections", "checks", "limits.items"}
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"sections": ["../../elsewhere"]}, 'There is no section "../../elsewhere"'),
+        ({"sections": ["/tmp/elsewhere"]}, "There is no section"),
+        ({"questions": "../secret"}, "There is no suite"),
+        ({"parameters": {"pairs": "many"}}, "expected int"),
+        ({"checks": [{"code": 1}]}, "not the audit.json of a run of this version"),
+        ({"more": 1}, "not the audit.json of a run of this version"),
+    ],
+)
+def test_a_record_that_names_what_is_not_there_is_refused(
+    tmp_path: Path, changed: dict[str, object], said: str
+) -> None:
+    run = write_audit_json(tmp_path / "run", [])
+    content = json.loads((run / "audit.json").read_text())
+    content["definition"] |= {"sections": ["inside"]} | changed
+    (run / "audit.json").write_text(json.dumps(content))
+    with pytest.raises(InputError, match=re.escape(said)):
+        read_definition(run / "audit.json")

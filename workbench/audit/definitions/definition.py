@@ -129,8 +129,8 @@ def read_definition(name: str | Path = DEFAULT_DEFINITION) -> DefinitionFile:
         if str(name) not in definition_names():
             raise InputError(
                 f'There is no suite "{visible(str(name), 80)}". '
-                f"{did_you_mean(str(name), definition_names())} A file of your own ends in .toml; "
-                "a run's audit.json asks the same again."
+                f"{did_you_mean(str(name), definition_names())} A file of your own ends in .toml. "
+                "A run's audit.json asks the same again."
             )
     content = read_toml(path)
     problems: list[str] = []
