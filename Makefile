@@ -2,9 +2,10 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+EXAMPLES := build/examples
 INSTALLED := $(VENV)/.installed
 
-.PHONY: audit test lint lab clean
+.PHONY: audit test lint lab examples clean
 
 audit: $(INSTALLED)  ## Audit the built-in model; prints the path of the report last.
 	@$(BIN)/workbench audit
@@ -20,6 +21,16 @@ lint: $(INSTALLED)  ## ruff, types, import-linter.
 
 lab: $(INSTALLED)  ## JupyterLab on the audit's notebooks; ARGS are JupyterLab's own options.
 	$(BIN)/workbench lab $(ARGS)
+
+examples: $(INSTALLED)  ## The reports in reports/examples, made anew: both organisms, their difference, their history.
+	rm -rf $(EXAMPLES)
+	$(BIN)/workbench audit organism:planted --out $(EXAMPLES)
+	$(BIN)/workbench audit organism:clean --out $(EXAMPLES)
+	cp $(EXAMPLES)/planted/*/report.html reports/examples/planted.html
+	cp $(EXAMPLES)/clean/*/report.html reports/examples/clean.html
+	cp $(EXAMPLES)/planted/*/model-card.md reports/examples/planted-model-card.md
+	$(BIN)/workbench diff $(EXAMPLES)/planted/* $(EXAMPLES)/clean/* --html reports/examples/planted-against-clean.html
+	$(BIN)/workbench history $(EXAMPLES) --html reports/examples/history.html
 
 $(INSTALLED): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
