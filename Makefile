@@ -29,7 +29,11 @@ examples: $(INSTALLED)  ## The reports in reports/examples, made anew: both orga
 	cp $(EXAMPLES)/planted/*/report.html reports/examples/planted.html
 	cp $(EXAMPLES)/clean/*/report.html reports/examples/clean.html
 	cp $(EXAMPLES)/planted/*/model-card.md reports/examples/planted-model-card.md
-	$(BIN)/workbench diff $(EXAMPLES)/planted/* $(EXAMPLES)/clean/* --html reports/examples/planted-against-clean.html
+	$(BIN)/workbench diff $(EXAMPLES)/planted/* $(EXAMPLES)/clean/* \
+	  --html reports/examples/planted-against-clean.html
+	for items in 16 32 64 128; do \
+	  $(BIN)/workbench audit organism:planted --suite quick --limit $$items --out $(EXAMPLES); \
+	done
 	$(BIN)/workbench history $(EXAMPLES) --html reports/examples/history.html
 
 $(INSTALLED): pyproject.toml constraints.txt
