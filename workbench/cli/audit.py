@@ -24,7 +24,10 @@ RESUMABLE = {"resume", "section_timeout", "memory_limit", "fail_on", "baseline",
 @click.command()
 @click.argument("model", required=False)
 @click.option(
-    "--suite", default="standard", show_default=True, help="quick, standard, deep, or a TOML file."
+    "--suite",
+    default="standard",
+    show_default=True,
+    help="quick, standard, deep, a TOML file, or a run's audit.json.",
 )
 @click.option("--section", "sections", multiple=True, help="Run this section only (repeatable).")
 @click.option(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench.audit.records.folder import NOTEBOOK, section_folder
@@ -14,8 +15,6 @@ from workbench.errors import InputError, ModelError, StorageError, WorkbenchErro
 from workbench.memory import out_of_memory_kills
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from workbench.audit.records.status import State
     from workbench.audit.running.plan import Plan
     from workbench.audit.running.progress import Progress
@@ -85,7 +84,7 @@ def run_section(run: Path, name: str, plan: Plan, tools: Tools) -> SectionStatus
     ):
         error = _execute(
             plan.sections[name],
-            parameters={**plan.parameters[name], "run": str(run)},
+            parameters={**plan.parameters[name], "run": _from_here(run)},
             kernel=tools.kernel,
             save_to=output,
             on_cell=on_cell,
@@ -116,6 +115,12 @@ def run_section(run: Path, name: str, plan: Plan, tools: Tools) -> SectionStatus
         cells_run=done,
         cells_total=total,
     )
+
+
+def _from_here(path: Path) -> str:
+    """A path as a person here would write it: a report need not say where a home folder lies."""
+    here = Path.cwd()  # the kernel's, too
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)
 
 
 def _execute(notebook: Path, *, parameters: dict[str, Any], **options: Any) -> str | None:
