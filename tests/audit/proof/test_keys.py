@@ -173,7 +173,8 @@ def test_a_public_key_does_not_sign(tmp_path: Path, line: bool) -> None:  # noqa
 
 
 @pytest.mark.parametrize(
-    ("form", "passphrase"), [(PKCS8, None), (PKCS8, b"secret"), (OPENSSH, None)]
+    ("form", "passphrase"),
+    [(PKCS8, None), (PKCS8, b"secret"), (OPENSSH, None), (OPENSSH, b"secret")],
 )
 def test_a_private_key_is_not_taken_for_a_public_one(
     tmp_path: Path, form: Any, passphrase: bytes | None

@@ -57,8 +57,7 @@ def private_key(path: Path, passphrase: bytes | None = None) -> Ed25519PrivateKe
         return private_key(path)
     except UnsupportedAlgorithm as error:
         raise InputError(
-            f"{path}: cannot be read here: {error}. A passphrase of OpenSSH's own format needs "
-            "`pip install bcrypt`; a PEM key needs nothing."
+            f"{path}: cannot be read: {error}. Give an Ed25519 key as PEM or OpenSSH. {_NEW}"
         ) from error
     except ValueError as error:
         if passphrase is not None and (openssh or b"ENCRYPTED" in content):
