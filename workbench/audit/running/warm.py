@@ -207,6 +207,9 @@ class WarmKernel:
     def _environment(self) -> dict[str, str]:
         """No network, figures as data, and nothing read from or written to the user's folders."""
         return {
+            # Threads that wait for each other by spinning take five times as long where something
+            # else is running.
+            "OMP_WAIT_POLICY": "PASSIVE",
             **os.environ,
             **HUB_SWITCHES,
             PARENT: str(os.getpid()),
