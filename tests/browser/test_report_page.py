@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
 pytestmark = NEEDS_BROWSER
 
-SECONDS = 2.0
-
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -65,11 +63,12 @@ def test_everything_open_it_is_accessible_and_loads_nothing(
     page.close()
 
 
-def test_it_answers_soon(browser: Browser, report: Path) -> None:
+def test_a_table_answers_before_any_chart_is_drawn(browser: Browser, report: Path) -> None:
+    """Which is what makes a report quick to open; the time itself is no matter for a test."""
     page, _ = opened(browser, report)
+    assert page.evaluate("typeof Plotly") == "undefined"
     page.locator("#evidence-1 > summary").click()
     items(page).get_by_label("Filter rows").wait_for()
-    assert page.evaluate("performance.now()") < 1000 * SECONDS
     page.close()
 
 
