@@ -30,7 +30,7 @@ SECTIONS = {
     "complete": [FOUND.format(code="A-1"), CLOSE],
     "endless": [FOUND.format(code="B-1"), ENDLESS, CLOSE],
     "stubborn": [STUBBORN, CLOSE],
-    "greedy": ["eaten = []\nwhile True: eaten.append(bytearray(b'x' * (20 << 20)))", CLOSE],
+    "greedy": ["eaten = []\nwhile True: eaten.append(bytearray(b'x' * (100 << 20)))", CLOSE],
     "raising": [FOUND.format(code="E-1"), "raise ValueError('no <such> item')", CLOSE],
     "terminated": ["import signal; os.kill(os.getpid(), signal.SIGTERM); time.sleep(60)", CLOSE],
     "ended": ["os._exit(3)", CLOSE],
@@ -47,7 +47,7 @@ def workshop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workshop]:
 
 @pytest.fixture(scope="module")
 def audit(workshop: Workshop) -> Audit:
-    return workshop.audit("--section-timeout", "2", "--memory-limit", "600MB")
+    return workshop.audit("--section-timeout", "5", "--memory-limit", "600MB")
 
 
 def test_every_section_ends_by_its_own_name(audit: Audit) -> None:
@@ -67,8 +67,8 @@ def test_every_section_ends_by_its_own_name(audit: Audit) -> None:
 @pytest.mark.parametrize(
     ("section", "reason"),
     [
-        ("endless", "Code cell 5 of 6: It took longer than 2 s (--section-timeout)."),
-        ("stubborn", "Code cell 4 of 5: It took longer than 2 s (--section-timeout)."),
+        ("endless", "Code cell 5 of 6: It took longer than 5 s (--section-timeout)."),
+        ("stubborn", "Code cell 4 of 5: It took longer than 5 s (--section-timeout)."),
         ("greedy", "of memory; the limit of this audit is 600 MB (--memory-limit)."),
         ("raising", "Code cell 5 of 6: ValueError: no <such> item"),
         ("terminated", "Code cell 4 of 5: The kernel was killed by SIGTERM."),
