@@ -80,7 +80,7 @@ def test_few_yes_and_no_cannot_tell_and_say_how_many_could(tmp_path: Path) -> No
     assert f"needs n ≥ {one.needed_n:,}" in one.reason
     assert one.detectable is not None
     assert found.decision == "cannot tell"
-    codes = [found.exit_code(policy) for policy in ("exit", "fail", "pass")]  # type: ignore[arg-type]
+    codes = [found.exit_code(policy) for policy in ("exit", "fail", "pass")]
     assert codes == [4, 1, 0]
     # With more room for it they can.
     wider = decide(tmp_path / "b" / Made.run_id, tmp_path / "a" / Made.run_id, margin=0.15)
@@ -182,7 +182,7 @@ def test_margins_have_names_and_patterns(tmp_path: Path) -> None:
         ({"alpha": 0.5}, "above 0 and below 0.5"),
     ):
         with pytest.raises(InputError, match=said):
-            decide(second, first, **wrong)  # type: ignore[arg-type]
+            decide(second, first, **wrong)
 
 
 def test_no_run_is_refused(tmp_path: Path) -> None:

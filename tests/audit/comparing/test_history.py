@@ -93,7 +93,7 @@ def test_one_model_one_check_and_the_newest_only(runs: Path) -> None:
         ({"check": "x' OR '1'='1"}, "has a check"),
     ):
         with pytest.raises(InputError, match=said):
-            read_history(runs, **wrong)  # type: ignore[arg-type]
+            read_history(runs, **wrong)
 
 
 def test_no_folder_and_no_runs(tmp_path: Path) -> None:

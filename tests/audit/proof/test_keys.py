@@ -66,7 +66,7 @@ def test_a_private_key_is_read_in_both_formats(tmp_path: Path, form: Any) -> Non
 
 
 @pytest.mark.parametrize("line", [True, False])
-def test_a_public_key_is_read_in_both_formats(tmp_path: Path, line: bool) -> None:  # noqa: FBT001
+def test_a_public_key_is_read_in_both_formats(tmp_path: Path, *, line: bool) -> None:
     path = public_of(tmp_path, line=line)
     assert raw(public_key(path)) == PUBLIC
     path.write_bytes(b"\n" + path.read_bytes().strip() + b" somebody@somewhere\n" * line + b"\n")
@@ -167,7 +167,7 @@ def test_a_key_of_another_type_is_named(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("line", [True, False])
-def test_a_public_key_does_not_sign(tmp_path: Path, line: bool) -> None:  # noqa: FBT001
+def test_a_public_key_does_not_sign(tmp_path: Path, *, line: bool) -> None:
     with pytest.raises(InputError, match="a public key; expected the private one, which signs"):
         private_key(public_of(tmp_path, line=line))
 

@@ -337,7 +337,7 @@ def test_a_run_without_its_manifest_lacks_it(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("empty", [True, False])
-def test_what_is_no_run_folder_is_refused(tmp_path: Path, empty: bool) -> None:  # noqa: FBT001
+def test_what_is_no_run_folder_is_refused(tmp_path: Path, *, empty: bool) -> None:
     folder = tmp_path / "folder"
     if not empty:
         folder.mkdir()

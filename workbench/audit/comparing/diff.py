@@ -163,8 +163,6 @@ def diff_runs(first: Path, second: Path) -> RunDiff:
 
 
 def _side(evidence: Evidence, name: str) -> Side:
-    model = evidence.provenance.get("model")
-    digest = model.get("weights_digest") if isinstance(model, dict) else None
     return Side(
         name=name,
         run_id=evidence.run_id,
@@ -173,7 +171,7 @@ def _side(evidence: Evidence, name: str) -> Side:
         suite=evidence.suite,
         suite_version=str(evidence.definition.get("version", "")),
         workbench_version=evidence.version,
-        weights_digest=digest if isinstance(digest, str) else None,
+        weights_digest=evidence.weights_digest,
         incomplete=tuple(f"{one.name} ({one.state})" for one in evidence.incomplete),
         problems=tuple(evidence.problems),
     )

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from workbench.audit.comparing.diff_text import TITLES, estimate_text
 from workbench.audit.comparing.run_charts import difference_drawing
-from workbench.audit.reporting.page import page
+from workbench.audit.reporting.page import page, write_page
 from workbench.marks import Scale, interval_text, scales, threshold_text, whisker
 from workbench.markup import html_table, number
-from workbench.provenance import write_atomically
 from workbench.stats.estimate import LEVEL
 
 if TYPE_CHECKING:
@@ -68,8 +67,7 @@ def write_diff_page(diff: RunDiff, path: Path) -> Path:
     Raises:
         StorageError: where it cannot be written.
     """
-    write_atomically(path, diff_html(diff).encode("utf-8", "replace"))
-    return path
+    return write_page(path, diff_html(diff))
 
 
 def diff_html(diff: RunDiff) -> str:

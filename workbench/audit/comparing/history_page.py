@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from workbench.audit.comparing.history_text import DIGEST, changed_text, point_text
 from workbench.audit.comparing.run_charts import trend_drawing
-from workbench.audit.reporting.page import page
+from workbench.audit.reporting.page import page, write_page
 from workbench.marks import SYMBOLS, WORDS
 from workbench.markup import MISSING, number
-from workbench.provenance import write_atomically
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -60,8 +59,7 @@ def write_history_page(history: History, path: Path) -> Path:
     Raises:
         StorageError: where it cannot be written.
     """
-    write_atomically(path, history_html(history).encode("utf-8", "replace"))
-    return path
+    return write_page(path, history_html(history))
 
 
 def history_html(history: History) -> str:

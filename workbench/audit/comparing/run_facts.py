@@ -73,8 +73,7 @@ def changed_facts(first: Evidence, second: Evidence) -> Iterator[FactChange]:
 
 def _groups(run: Evidence, codes: set[str]) -> dict[str, dict[str, Any]]:
     """Group -> name -> value; of the checks those with these codes."""
-    model = run.provenance.get("model")
-    model = dict(model) if isinstance(model, dict) else {}
+    model = dict(run.recorded_model)
     files = model.pop("files", None)
     packages = run.provenance.get("packages") or model.get("packages")
     model.pop("packages", None)

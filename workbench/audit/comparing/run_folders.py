@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
-import stat
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from workbench.audit.records.files import json_object
 from workbench.audit.records.folder import AUDIT, STATUS, SUMMARY
 from workbench.audit.records.lock import held
 from workbench.errors import InputError
@@ -49,7 +48,7 @@ class RunFolder:
 
     def asked(self) -> dict[str, str]:
         """Run, model, suite and time, as its `audit.json` says; empty where it does not."""
-        said = _object(self.path / AUDIT)
+        said = json_object(self.path / AUDIT, _MOST_BYTES)
         definition = said.get("definition")
         definition = definition if isinstance(definition, dict) else {}
         return {
@@ -104,25 +103,13 @@ def _run(folder: Path, top: Path, entries: list[os.DirEntry[str]]) -> RunFolder:
 
 
 def _state(folder: Path) -> str:
-    said = _object(folder / STATUS).get("state")
+    said = json_object(folder / STATUS, _MOST_BYTES).get("state")
     if said == "running":
         try:
             return "running" if held(folder) else KILLED
         except OSError:
             return KILLED
     return said if said in _STATES else NO_STATUS
-
-
-def _object(path: Path) -> dict[str, Any]:
-    """The JSON object in a file; empty where it is a link, no file, too large or no object."""
-    try:
-        found = path.lstat()
-        if not stat.S_ISREG(found.st_mode) or found.st_size > _MOST_BYTES:
-            return {}
-        values = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return values if isinstance(values, dict) else {}
 
 
 def _text(value: Any) -> str:

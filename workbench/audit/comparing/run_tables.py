@@ -45,9 +45,7 @@ class RunTables:
     @property
     def weights(self) -> str | None:
         """The digest of the weights that were looked at."""
-        model = self.evidence.provenance.get("model")
-        digest = model.get("weights_digest") if isinstance(model, dict) else None
-        return digest if isinstance(digest, str) and digest else None
+        return self.evidence.weights_digest or None
 
     def items(self, path: str) -> Result | None:
         """The table at a path inside the run, where it is one of items; else None."""

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from typing import TYPE_CHECKING, Any
 
+from workbench.audit.definitions.definition import definition_digest
 from workbench.audit.records.evidence import read_run
-from workbench.audit.records.folder import FINDINGS, STATUS, SUMMARY
-from workbench.provenance import dump_json, sha256
+from workbench.audit.records.folder import FINDINGS, SUMMARY
+from workbench.provenance import sha256
 from workbench.tables import Result
 
 if TYPE_CHECKING:
@@ -81,34 +80,26 @@ def write_summary(run: Path) -> Path:
 
 def run_facts(run: Path, evidence: Evidence) -> dict[str, Any]:
     """The columns of the run; None for what is not recorded."""
-    model = evidence.provenance.get("model")
-    digest = model.get("weights_digest") if isinstance(model, dict) else None
+    digest = evidence.weights_digest
     complete = bool(evidence.sections) and not evidence.incomplete and not evidence.problems
     seconds = [section.seconds for section in evidence.sections if section.seconds is not None]
-    definition = dump_json(evidence.definition).encode()
     return {
         "run_id": _text(evidence.run_id or run.name),
         "created": _text(evidence.created),
         "model": _text(evidence.model),
-        "weights_digest": _text(digest) if isinstance(digest, str) else None,
+        "weights_digest": None if digest is None else _text(digest),
         "suite": _text(evidence.suite),
         "suite_version": _text(str(evidence.definition.get("version", ""))),
-        "definition_digest": hashlib.sha256(definition).hexdigest(),
+        "definition_digest": definition_digest(evidence.definition),
         "findings_digest": sha256(run / FINDINGS) if (run / FINDINGS).is_file() else None,
         "complete": complete,
-        "state": _state(run, complete=complete),
+        "state": evidence.state
+        if evidence.state in _ENDED
+        # It is not written yet: what the sections say.
+        else ("complete" if complete else "incomplete"),
         "seconds": float(sum(seconds)) if seconds else None,
         "workbench_version": _text(evidence.version),
     }
-
-
-def _state(run: Path, *, complete: bool) -> str:
-    """How the run ended; while that is not yet written, what its sections say."""
-    try:
-        said = json.loads((run / STATUS).read_bytes()).get("state")
-    except (OSError, ValueError, AttributeError, RecursionError):
-        said = None
-    return said if said in _ENDED else "complete" if complete else "incomplete"
 
 
 def _finding(finding: Finding) -> dict[str, Any]:

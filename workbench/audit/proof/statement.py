@@ -5,11 +5,12 @@ The format is Statement v1 of the repository in-toto/attestation (`spec/v1/state
 
 from __future__ import annotations
 
-import hashlib
 import json
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from workbench.audit.definitions.definition import definition_digest
+from workbench.audit.records.files import json_object
 from workbench.audit.records.folder import AUDIT, FINDINGS, MANIFEST, PROVENANCE, STATUS
 from workbench.errors import InputError
 from workbench.provenance import dump_json, sha256
@@ -73,8 +74,8 @@ def subjects(written: bytes) -> tuple[dict[str, str], list[str]]:
 
 def _predicate(run: Path) -> dict[str, Any]:
     """What the run was, as far as its own files say it; None where they do not."""
-    audit, status = _object(run / AUDIT), _object(run / STATUS)
-    model = _part(_object(run / PROVENANCE), "model")
+    audit, status = (json_object(run / name, MAX_BYTES) for name in (AUDIT, STATUS))
+    model = _part(json_object(run / PROVENANCE, MAX_BYTES), "model")
     definition = _part(audit, "definition")
     return {
         "run": {
@@ -96,17 +97,6 @@ def _predicate(run: Path) -> dict[str, Any]:
         "findings": {"digest": _digest_set(_digest_of_file(run / FINDINGS))},
         "workbench": {"version": _text(audit, "workbench_version")},
     }
-
-
-def _object(path: Path) -> dict[str, Any]:
-    """A JSON file's object; empty where there is none."""
-    try:
-        if path.is_symlink() or path.stat().st_size > MAX_BYTES:
-            return {}
-        content = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return content if isinstance(content, dict) else {}
 
 
 def _part(content: dict[str, Any], key: str) -> dict[str, Any]:
@@ -140,7 +130,7 @@ def _digest_set(digest: str | None) -> dict[str, str]:
 
 def _digest(definition: dict[str, Any]) -> str | None:
     try:
-        return hashlib.sha256(dump_json(definition).encode()).hexdigest() if definition else None
+        return definition_digest(definition) if definition else None
     except RecursionError:
         return None
 

@@ -91,6 +91,7 @@ class Evidence:
     definition: dict[str, Any]
     checks: tuple[Check, ...]
     provenance: dict[str, Any]
+    state: str
     attempts: tuple[dict[str, Any], ...]
     sections: tuple[SectionEvidence, ...]
     findings: tuple[Finding, ...]
@@ -103,6 +104,18 @@ class Evidence:
     def suite(self) -> str:
         """Name of the audit's definition."""
         return str(self.definition.get("name", ""))
+
+    @property
+    def recorded_model(self) -> dict[str, Any]:
+        """What `provenance.json` says of the model; empty where it says nothing."""
+        found = self.provenance.get("model")
+        return found if isinstance(found, dict) else {}
+
+    @property
+    def weights_digest(self) -> str | None:
+        """Of the weights that were looked at, as recorded; None where it is not."""
+        digest = self.recorded_model.get("weights_digest")
+        return digest if isinstance(digest, str) else None
 
     @property
     def incomplete(self) -> tuple[SectionEvidence, ...]:
@@ -150,6 +163,7 @@ def read_run(run: Path) -> Evidence:
         definition=definition.values,
         checks=checks,
         provenance=provenance.values,
+        state=status.text("state"),
         attempts=tuple(
             entry for entry in status.take("attempts", list, []) if isinstance(entry, dict)
         ),

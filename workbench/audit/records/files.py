@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
 import stat
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from workbench.audit.records.folder import MANIFEST, SIGNATURE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Oddity", "oddity", "plain_files", "sorted_out"]
+__all__ = ["Oddity", "json_object", "oddity", "plain_files", "sorted_out"]
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,18 @@ def oddity(name: str, path: Path) -> Oddity | None:
     if not stat.S_ISREG(mode):
         return Oddity(name, "no file", "a pipe, a socket or a device")
     return None
+
+
+def json_object(path: Path, most_bytes: int) -> dict[str, Any]:
+    """The JSON object in a file; empty where it is a link, no file, larger, or no object."""
+    try:
+        found = path.lstat()
+        if not stat.S_ISREG(found.st_mode) or found.st_size > most_bytes:
+            return {}
+        content = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return content if isinstance(content, dict) else {}
 
 
 def _entries(run: Path) -> Iterator[tuple[str, Path]]:

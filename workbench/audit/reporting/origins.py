@@ -40,8 +40,7 @@ class Origins:
 def origins(evidence: Evidence) -> Origins:
     """What the run recorded of its own origin."""
     record = evidence.provenance
-    found = record.get("model")
-    model = found if isinstance(found, dict) else {}
+    model = evidence.recorded_model
     listed = model.get("files")
     files = listed if isinstance(listed, list) else []
     return Origins(

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from workbench.marks import SYMBOLS, WORDS
 from workbench.markup import cell, number, visible
+from workbench.provenance import write_atomically
 from workbench.resources import report_template
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
-__all__ = ["CHARTS", "page"]
+__all__ = ["CHARTS", "page", "write_page"]
 
 FIELD_CHARACTERS = 4000
 
@@ -53,6 +55,16 @@ def page(template: str, scripts: Sequence[str], styles: Sequence[str] = (), **co
         )
     )
     return str(html)
+
+
+def write_page(path: Path, html: str) -> Path:
+    """Write a page whole or not at all; its path.
+
+    Raises:
+        StorageError: where it cannot be written.
+    """
+    write_atomically(path, html.encode("utf-8", "replace"))
+    return path
 
 
 def _environment() -> Any:

@@ -19,12 +19,11 @@ from workbench.audit.reporting.cells import Content, read_cells
 from workbench.audit.reporting.dossiers import dossiers
 from workbench.audit.reporting.headline import attempts, chains, model_facts, verdict_sentence
 from workbench.audit.reporting.origins import origins
-from workbench.audit.reporting.page import CHARTS, page
+from workbench.audit.reporting.page import CHARTS, page, write_page
 from workbench.audit.reporting.verdicts import rows, verdict_groups
 from workbench.audit.reviewing import checklist, openness
 from workbench.errors import InputError
 from workbench.marks import ranked
-from workbench.provenance import write_atomically
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -66,9 +65,7 @@ def build_report(run: Path) -> Path:
         InputError: where `run` is no run folder.
         StorageError: where the report cannot be written.
     """
-    path = run / REPORT
-    write_atomically(path, render(run).encode("utf-8", "replace"))
-    return path
+    return write_page(run / REPORT, render(run))
 
 
 def render(run: Path) -> str:

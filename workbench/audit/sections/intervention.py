@@ -71,10 +71,10 @@ def show_change(  # noqa: PLR0913, PLR0917 - the four tables of one change
         section: the section `intervention`.
         name: of the behaviour, one of `CHECKS`.
         findings: codes of the findings that it is about.
-        groups: each group before and after (`evaluate.removal.by_group`).
-        doses: what is left by dose (`evaluate.removal.doses`).
-        items: each item before and after (`evaluate.removal.by_item`).
-        side_effects: on abilities (`evaluate.removal.harm`); None where none was asked.
+        groups: each group before and after (`evaluate.removal_tables.by_group`).
+        doses: what is left by dose (`evaluate.removal_tables.doses`).
+        items: each item before and after (`evaluate.removal_tables.by_item`).
+        side_effects: on abilities (`evaluate.removal_tables.harm`); None where none was asked.
     """
     number = CHECKS[name]
     own = [f"INT-{kind}-{number}" for kind in ("EFFECT", "CONTROL", "SIDE")]
